@@ -1,0 +1,159 @@
+"""What is in the laboratory: screw, specimen, halo, cement, and how finely it is meshed.
+
+Plain numbers, mm, mm^3 and degrees. All meshes live in the screw frame: z is the screw axis and the pull direction,
+the origin is the entry point on the bone surface, the tip lies at z = -insertion_depth.
+"""
+
+from dataclasses import dataclass
+from math import radians, tan
+
+from numpy import asarray, clip, cos, pi, where
+
+
+class MeshError(ValueError):
+    """A geometry that cannot be made; the message tells the user what does not fit and what to change."""
+
+
+@dataclass(frozen=True)
+class Fenestration:
+    """Holes in the distal wall of a cannulated screw through which cement leaves it.
+
+    count: number of holes; diameter: mm; from_tip: distance of the middle of the hole pattern from the tip, mm.
+    """
+
+    count: int
+    diameter: float
+    from_tip: float
+
+
+@dataclass(frozen=True)
+class Screw:
+    """A pedicle screw with trapezoidal, annular (closed) threads.
+
+    diameter, core_diameter (at the entry), length, pitch, crest (axial width of the thread crest), head sizes: mm.
+    taper: half angle of the core cone, degrees. Flank angles are measured from the plane normal to the axis; the
+    proximal flank faces the head and carries the pullout load. thread='smooth' is a plain cylinder of `diameter`.
+    insertion_depth: depth of the tip below the bone surface, mm; None means the whole length.
+    """
+
+    diameter: float
+    length: float
+    pitch: float
+    core_diameter: float
+    taper: float = 0.0
+    crest: float = 0.2
+    proximal_flank: float = 5.0
+    distal_flank: float = 25.0
+    head_diameter: float = 10.0
+    head_height: float = 6.0
+    thread: str = "annular"
+    insertion_depth: float | None = None
+    fenestration: Fenestration | None = None
+
+    @property
+    def radius(self):
+        """Major (crest) radius, mm."""
+        return self.diameter / 2
+
+    @property
+    def depth(self):
+        """Depth of the tip below the bone surface, mm."""
+        return self.length if self.insertion_depth is None else self.insertion_depth
+
+    def core_radius(self, z):
+        """Root radius at height z <= 0, mm; the core narrows towards the tip with the taper's half angle."""
+        return self.core_diameter / 2 + z * tan(radians(self.taper))
+
+
+@dataclass(frozen=True)
+class Vertebra:
+    """An anthropometric vertebra, potted; angles (degrees) default to the axis of the pedicle of the level.
+
+    transverse_angle: medial convergence; sagittal_angle: cranial inclination; offset: (lateral, cranial) shift of the
+    entry point, mm.
+    """
+
+    level: str
+    side: str = "left"
+    transverse_angle: float | None = None
+    sagittal_angle: float | None = None
+    offset: tuple[float, float] = (0.0, 0.0)
+    hold: str = "potted"
+
+
+@dataclass(frozen=True)
+class Cylinder:
+    """A bone cylinder about the screw axis, top face at z = 0, held on its lateral surface; mm."""
+
+    diameter: float
+    length: float
+
+
+@dataclass(frozen=True)
+class Block:
+    """A square foam block, top face at z = 0, held by a ring on that face (ASTM F543 pullout); mm."""
+
+    width: float
+    height: float
+    ring_inner_diameter: float
+
+
+@dataclass(frozen=True)
+class Halo:
+    """The resorbed zone that a loose screw of diameter `around_diameter` and depth `depth` leaves.
+
+    Its outer radius is around_diameter/2 + t(z): t = thickness for a cylinder; an hourglass narrows smoothly from
+    `thickness` at entry and tip to `waist` (default thickness/4) at waist_position (fraction of the depth from entry).
+    content: 'fibrous' (meshed tissue) or 'empty' (void).
+    """
+
+    thickness: float
+    around_diameter: float
+    depth: float
+    shape: str = "cylinder"
+    content: str = "fibrous"
+    waist: float | None = None
+    waist_position: float = 0.4
+
+    def outer_radius(self, z):
+        """Outer radius at height z in [-depth, 0], mm (arrays welcome)."""
+        return self.around_diameter / 2 + self.thickness_at(z)
+
+    def thickness_at(self, z):
+        """t(z), mm: half cosine waves from the entry to the waist and from the waist to the tip."""
+        s = clip(-asarray(z, float) / self.depth, 0.0, 1.0)
+        if self.shape == "cylinder":
+            return self.thickness + 0.0 * s
+        waist = self.thickness / 4 if self.waist is None else self.waist
+        p = self.waist_position
+        phase = where(s < p, s / p, 1.0 + (s - p) / (1.0 - p))  # 0 at the entry, 1 at the waist, 2 at the tip
+        return waist + (self.thickness - waist) * (1.0 + cos(pi * phase)) / 2
+
+
+@dataclass(frozen=True)
+class Cement:
+    """PMMA round the screw. bulk_volume: mm^3 of the region it occupies (void and bone that it infiltrates).
+
+    target: 'halo', 'fenestrations', 'tip' or 'anterior_two_thirds'; fills_halo: a halo, if there is one, is filled.
+    """
+
+    bulk_volume: float
+    target: str = "halo"
+    fills_halo: bool = True
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """Edge lengths at the threads, at the outside of the core and far away (mm); sectors round the screw."""
+
+    thread: float
+    near: float
+    far: float
+    sectors: int
+
+
+RESOLUTIONS = {
+    "coarse": Resolution(1.0, 1.6, 6.0, 12),
+    "standard": Resolution(0.6, 1.2, 5.0, 12),
+    "fine": Resolution(0.4, 0.9, 3.5, 16),
+}
