@@ -1,0 +1,211 @@
+"""Zero-thickness interfaces on split nodes: unilateral contact, Coulomb friction, adhesion, mixed-mode cohesion.
+
+At each point the jump g = u_plus - u_minus is split along the normal n (minus to plus). A cohesive bond of integrity
+1 - d carries (1-d) K g in tension and shear; the broken share d, and a purely frictional interface (d = 1) throughout,
+carries
+
+    normal:      t_n = k_n g_n           where g_n < 0 (closed), nearly nothing where open,
+    tangential:  t_t = k_t (g_t - slip),  |t_t| <= mu p_n + c (elastic-slip return map).
+
+Two quantities are taken from the last converged step, so that each step is symmetric and nearly convex: the pressure p_n
+in the Coulomb bound and the bond damage d. The penalties follow the softer neighbour, k_n = PENALTY E / h, k_t = k_n / 2:
+wrong scaling is what stops convergence.
+
+Bond damage: bilinear mixed mode with Benzeggagh-Kenane energy (Camanho and Davila 2002); strengths, energies and
+stiffnesses come with the problem.
+"""
+
+import numpy as np
+from numba import njit
+from petsc4py import PETSc
+
+PENALTY = 4.0
+RESIDUAL = 1e-4  # stiffness left at open or sliding points, relative to the penalty: keeps the tangent regular
+
+
+@njit(cache=True)
+def traction(jump, normal, kn, kt, slip, bound, bond, Kn, Kt, out, tangent, new_slip, opened):
+    """Tractions (n, dim) in MPa on the plus side's motion, their tangent (n, dim, dim) and the trial slip.
+
+    Args: jump (n, dim) mm; slip (n, dim) mm; bound (n,) MPa the Coulomb bound; bond (n,) = 1-d; Kn, Kt (n,) bond
+    stiffness in MPa/mm. Filled: out, tangent, new_slip, opened (n,) bool.
+    """
+    n, dim = jump.shape
+    for p in range(n):
+        gn = 0.0
+        for i in range(dim):
+            gn += jump[p, i] * normal[p, i]
+        opened[p] = gn > 0.0
+        b = bond[p]
+        # compression is carried by contact whether or not the bond holds
+        k = kn[p] if gn <= 0.0 else b * Kn[p] + (1.0 - b) * RESIDUAL * kn[p] + RESIDUAL * Kn[p] * b
+        tn = k * gn
+        norm = 0.0
+        tt = np.zeros(dim)
+        gt = np.zeros(dim)
+        for i in range(dim):
+            gt[i] = jump[p, i] - gn * normal[p, i]
+            tt[i] = kt[p] * (gt[i] - slip[p, i])
+            norm += tt[i] * tt[i]
+        norm = np.sqrt(norm)
+        lim = bound[p] if gn <= 0.0 else 0.0
+        stick = norm <= lim or norm == 0.0
+        if norm == 0.0 and lim == 0.0 and gn > 0.0:
+            stick = False
+        scale = 1.0 if stick else (lim / norm if norm > 0.0 else 0.0)
+        share = 1.0 - b
+        ktan = kt[p] * scale * share + b * Kt[p] + RESIDUAL * kt[p]
+        for i in range(dim):
+            t = tt[i] * scale
+            new_slip[p, i] = slip[p, i] if stick else gt[i] - t / kt[p]
+            out[p, i] = tn * normal[p, i] + share * t + (b * Kt[p] + RESIDUAL * kt[p]) * gt[i]
+        for i in range(dim):
+            for j in range(dim):
+                nn = normal[p, i] * normal[p, j]
+                proj = (1.0 if i == j else 0.0) - nn
+                v = k * nn + ktan * proj
+                if not stick and norm > 0.0:
+                    v -= share * kt[p] * scale * tt[i] * tt[j] / (norm * norm)
+                tangent[p, i, j] = v
+
+
+class Interface:
+    """All interface points of a rank, their state, and their part of residual and tangent.
+
+    State of the last converged step: slip (n, dim) mm, pressure (n,) MPa, bond (n,) = 1-d, closed (n,) bool.
+    """
+
+    def __init__(self, points, laws, softer_modulus, index_map, dim, prescribed):
+        """Args: points: `fem.domain.InterfacePoints`; laws: {name: interface law of problem.json}; softer_modulus (n,)
+        MPa of the softer neighbour; prescribed: (owned+ghost nodes, dim) bool mask, used to leave out prescribed rows."""
+        self.points = points
+        self.dim = dim
+        n = len(points.minus)
+        kind = [laws[name] for name in points.names]
+        self.friction = np.array([k["friction"] for k in kind])[points.kind] if n else np.empty(0)
+        self.adhesion = np.array([k["adhesion"] for k in kind])[points.kind] if n else np.empty(0)
+        bonds = [k["cohesive"] or {} for k in kind]
+
+        def bond(key, default):
+            return np.array([b.get(key, default) for b in bonds])[points.kind] if n else np.empty(0)
+
+        self.cohesive = bond("normal_strength", 0.0) > 0.0
+        self.kn = PENALTY * softer_modulus / points.size
+        self.kt = 0.5 * self.kn
+        self.Kn, self.Kt = bond("normal_stiffness", 0.0), bond("shear_stiffness", 0.0)
+        self.strength = bond("normal_strength", 0.0), bond("shear_strength", 0.0)
+        self.energy = bond("energy_I", 0.0), bond("energy_II", 0.0)
+        self.eta = bond("eta", 1.0)
+        self.slip = np.zeros((n, dim))
+        self.pressure = np.zeros(n)
+        self.bond = np.where(self.cohesive, 1.0, 0.0)
+        self.closed = np.ones(n, dtype=bool)
+        self._normal = np.ascontiguousarray(points.normal)
+        self.t = np.zeros((n, dim))
+        self.tangent = np.zeros((n, dim, dim))
+        self.new_slip = np.zeros((n, dim))
+        self.opened = np.zeros(n, dtype=bool)
+        self.jump = np.zeros((n, dim))
+
+        nodes = np.concatenate([points.minus, points.plus])
+        self._rows = PETSc.IS().createBlock(dim, nodes.astype(PETSc.IntType), comm=PETSc.COMM_SELF)
+        self._values = PETSc.Vec().createSeq(2 * n * dim)
+        self._scatter = None
+        self._free = self._gather_mask(prescribed, index_map)
+
+    def _gather_mask(self, prescribed, index_map):
+        """(2n, dim) 1.0 where an interface node's component is free, fetched from the nodes' owners."""
+        owned = index_map.size_local * self.dim
+        vec = PETSc.Vec().createMPI((owned, None), bsize=self.dim, comm=index_map.comm)
+        vec.array[:] = 1.0 - prescribed.ravel()[:owned]
+        return self.gather(vec).copy()
+
+    def gather(self, vec):
+        """Values (2n, dim) of a global vector at the minus nodes, then the plus nodes."""
+        if self._scatter is None:
+            self._scatter = PETSc.Scatter().create(vec, self._rows, self._values, None)
+        self._scatter.scatter(vec, self._values, addv=PETSc.InsertMode.INSERT, mode=PETSc.ScatterMode.FORWARD)
+        return self._values.array.reshape(-1, self.dim)
+
+    def update(self, u):
+        """Tractions at displacement `u` (PETSc Vec); returns nothing, sets jump, t, tangent, new_slip, opened."""
+        values = self.gather(u)
+        n = len(self.slip)
+        np.subtract(values[n:], values[:n], out=self.jump)
+        bound = np.where(self.closed, self.friction * self.pressure + self.adhesion, 0.0)
+        traction(self.jump, self._normal, self.kn, self.kt, self.slip, bound, self.bond, self.Kn, self.Kt,
+                 self.t, self.tangent, self.new_slip, self.opened)
+
+    def add_force(self, residual):
+        """Add the interface's internal force (N) to a global PETSc Vec (prescribed rows included: they are reactions)."""
+        f = self.t * self.points.weight[:, None]
+        array = self._values.array.reshape(-1, self.dim)
+        array[: len(f)] = -f
+        array[len(f) :] = f
+        self._scatter.scatter(self._values, residual, addv=PETSc.InsertMode.ADD, mode=PETSc.ScatterMode.REVERSE)
+
+    def add_stiffness(self, A):
+        """Add the interface's tangent to a PETSc Mat by global indices; rows and columns of prescribed components stay 0."""
+        n, dim = self.slip.shape
+        k = self.tangent * self.points.weight[:, None, None]
+        mm, pp = self._free[:n], self._free[n:]
+        block = np.empty((n, 2 * dim, 2 * dim))
+        block[:, :dim, :dim] = k * mm[:, :, None] * mm[:, None, :]
+        block[:, dim:, dim:] = k * pp[:, :, None] * pp[:, None, :]
+        block[:, :dim, dim:] = -k * mm[:, :, None] * pp[:, None, :]
+        block[:, dim:, :dim] = -k * pp[:, :, None] * mm[:, None, :]
+        rows = np.stack([self.points.minus, self.points.plus], axis=1).astype(PETSc.IntType)
+        A.setValuesBlockedRCV(rows, rows, block, addv=PETSc.InsertMode.ADD_VALUES)
+
+    def stored_energy(self):
+        """Elastic energy of penalties and bonds in N mm (this rank)."""
+        gn = np.einsum("ij,ij->i", self.jump, self._normal)
+        gt = self.jump - gn[:, None] * self._normal
+        elastic = gt - self.new_slip
+        w = self.points.weight
+        k = np.where(gn <= 0.0, self.kn, self.bond * self.Kn * (1 + RESIDUAL) + (1 - self.bond) * RESIDUAL * self.kn)
+        normal = k * gn**2
+        shear = (self.bond * self.Kt + RESIDUAL * self.kt) * np.einsum("ij,ij->i", gt, gt)
+        shear += (1.0 - self.bond) * self.kt * np.einsum("ij,ij->i", elastic, elastic)
+        return 0.5 * float(np.sum(w * (normal + shear)))
+
+    def friction_work(self, t_old):
+        """Friction dissipated by this step's slip (N mm, this rank); t_old (n, dim): frictional traction at its start."""
+        mean = 0.5 * (t_old + self.friction_traction())
+        return float(np.sum(self.points.weight[:, None] * mean * (self.new_slip - self.slip)))
+
+    def friction_traction(self):
+        """Frictional traction (n, dim) in MPa of the current update."""
+        gn = np.einsum("ij,ij->i", self.jump, self._normal)
+        gt = self.jump - gn[:, None] * self._normal
+        return (1.0 - self.bond)[:, None] * self.kt[:, None] * (gt - self.new_slip)
+
+    def commit(self):
+        """Accept the current update as converged; returns the energy released by bond damage (N mm, this rank)."""
+        gn = np.einsum("ij,ij->i", self.jump, self._normal)
+        self.slip[:] = self.new_slip
+        self.pressure = np.maximum(0.0, -self.kn * gn)
+        self.closed = gn <= 0.0
+        return self._damage(gn) if np.any(self.cohesive) else 0.0
+
+    def _damage(self, gn):
+        """Bilinear mixed-mode bond damage (Benzeggagh-Kenane), never healing; returns released energy (N mm)."""
+        c = self.cohesive
+        gt = self.jump - gn[:, None] * self._normal
+        open_ = np.maximum(gn, 0.0)[c]
+        shear = np.sqrt(np.einsum("ij,ij->i", gt, gt))[c]
+        mixed = np.sqrt(open_**2 + shear**2)
+        beta = np.where(mixed > 0.0, shear / np.maximum(mixed, 1e-300), 1.0)
+        Kn, Kt = self.Kn[c], self.Kt[c]
+        K = Kn * (1 - beta**2) + Kt * beta**2
+        N, S = self.strength[0][c], self.strength[1][c]
+        GI, GII = self.energy[0][c], self.energy[1][c]
+        share = (Kt * beta**2) / K
+        onset = 1.0 / np.sqrt((1 - beta**2) * (Kn / N) ** 2 + beta**2 * (Kt / S) ** 2)
+        energy = GI + (GII - GI) * share ** self.eta[c]
+        final = np.maximum(2.0 * energy / (K * onset), 1.001 * onset)
+        d = np.clip(final * (mixed - onset) / (np.maximum(mixed, 1e-300) * (final - onset)), 0.0, 1.0)
+        new = np.minimum(self.bond[c], 1.0 - d)
+        released = 0.5 * (Kn * open_**2 + Kt * shear**2) * (self.bond[c] - new)
+        self.bond[c] = new
+        return float(np.sum(self.points.weight[c] * released))

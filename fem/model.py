@@ -1,0 +1,252 @@
+"""One specimen with its screw on the solver's mesh: state, residual, tangent, energies.
+
+The residual is the internal force (bulk, cortex, interfaces) at the current displacement. At prescribed components it is
+the reaction: forces on screw and support come from virtual work, never from integrated boundary stress.
+"""
+
+import numpy as np
+from petsc4py import PETSc
+
+from fem._compat import wrap_vector
+from fem.cortex import Cortex
+from fem.damage import Damage
+from fem.elements import Quadrature, energies, stiffness, update
+from fem.interface import Interface
+
+SCREW = 1  # region number of the screw, see meshes.labmesh.REGIONS
+
+
+class Laws:
+    """Law tables as arrays (nlaw, ...) from problem.json."""
+
+    def __init__(self, laws):
+        n = len(laws)
+        self.plastic = np.array([law["kind"] == "plastic" for law in laws])
+        self.C = np.array([law["stiffness"] for law in laws], dtype=float)
+        self.strength = np.array([law.get("strength") or 1.0 for law in laws], dtype=float)
+        self.compliance = np.linalg.inv(self.C) * self.strength[:, None, None]
+        self.F = np.array([law["F"] if law["kind"] == "plastic" else np.eye(6) for law in laws], dtype=float)
+        self.f = np.array([law["f"] if law["kind"] == "plastic" else np.zeros(6) for law in laws], dtype=float)
+        self.onset = np.array([law.get("onset") or 1.0 for law in laws], dtype=float)
+        self.k0 = np.array([law.get("hardening_strain") or 1.0 for law in laws], dtype=float)
+        for k in range(n):
+            if not np.allclose(self.C[k], self.C[k].T) or np.linalg.eigvalsh(self.C[k])[0] <= 0.0:
+                raise ValueError(f"the stiffness of {laws[k]['name']} is not symmetric positive definite")
+            closed = self.F[k] - np.outer(self.f[k], self.f[k])
+            if self.plastic[k] and np.linalg.eigvalsh(closed)[0] <= 0.0:
+                raise ValueError(f"the yield surface of {laws[k]['name']} is not a closed ellipsoid")
+
+    def tables(self):
+        return self.C, self.compliance, self.strength, self.F, self.f, self.onset, self.k0
+
+    def modulus(self):
+        """(nlaw,) a representative Young's modulus in MPa: the smallest along the three axes."""
+        S = np.linalg.inv(self.C)
+        return 1.0 / np.max(np.stack([S[:, 0, 0], S[:, 1, 1], S[:, 2, 2]]), axis=0)
+
+
+class Model:
+    """State and forces of a specimen.
+
+    Attributes: u: la.Vector of displacement in mm; eps_p, kappa: committed plastic state; damage, interface, cortex.
+    """
+
+    def __init__(self, domain, problem):
+        self.domain = domain
+        self.comm = domain.comm
+        self.dim = dim = domain.dim
+        laws = problem["laws"]
+        self.laws = Laws(laws)
+        number = {int(k): v for k, v in problem["region_law"].items()}
+        self.law = np.array([number[r] for r in domain.region], dtype=np.int64)
+        self.quadrature = Quadrature(domain.x)
+        shape = self.quadrature.weights.shape
+        self.eps_p, self.kappa = np.zeros(shape + (6,)), np.zeros(shape)
+        self._trial = np.zeros(shape + (6,)), np.zeros(shape)
+        self.tear_step, self.stress = np.zeros(shape), np.zeros(shape + (6,))
+        self.tangent = np.zeros(shape + (6, 6))
+        self.status = np.zeros(shape, dtype=np.int8)
+        self.damage = Damage(domain, self.quadrature, self.law, laws, problem["nonlocal_length"],
+                             self._insertion_damage(problem.get("insertion")))
+        self.integrity = self.damage.integrity
+
+        self.u = domain.vector()
+        self.uv = wrap_vector(self.u)
+        self._r = domain.vector()
+        self.residual_vector = wrap_vector(self._r)
+        self.contact_force = self.residual_vector.duplicate()
+        self._boundary()
+        self.interface = self._make_interface(problem["interfaces"])
+        self.cortex = self._make_cortex(problem.get("cortex"))
+        self._elastic = self._assemble_elastic()
+        self.A = self._elastic.duplicate(copy=True)
+        self.return_map_failures = 0
+
+    # ---- set-up -------------------------------------------------------------------------------------------------
+
+    def _insertion_damage(self, insertion):
+        """Pre-damage D0 (n, nq) in the annulus that the threads cut, 0 elsewhere."""
+        out = np.zeros(self.quadrature.weights.shape)
+        if not insertion:
+            return out
+        x = self.quadrature.points
+        r = x[..., 0] if self.dim == 2 else np.hypot(x[..., 0], x[..., 1])
+        z = x[..., -1]
+        bone = np.isin(self.domain.region, insertion["regions"])[:, None]
+        out[bone & (r <= insertion["radius"]) & (z >= -insertion["depth"])] = insertion["damage"]
+        return out
+
+    def _boundary(self):
+        d = self.domain
+        n = d.nodes_local
+        self.prescribed = np.zeros((n, self.dim), dtype=bool)
+        held = d.facet_nodes(d.lab["facets/held"])
+        head = d.facet_nodes(d.lab["facets/head_top"])
+        self.prescribed[held] = True
+        self.prescribed[head] = True  # the grip guides the head: it moves along the screw axis only
+        if self.dim == 2:
+            axis = np.flatnonzero(d.node_x[:, 0] < 1e-9)
+            self.prescribed[axis, 0] = True
+        owned = d.index_map.size_local
+        self.head = head
+        self.head_owned = head[head < owned]
+        self.held_owned = held[held < owned]
+        total = self.comm.allreduce(np.array([self.head_owned.size, self.held_owned.size]))
+        if not total.all():
+            raise ValueError("the mesh has no head_top or no held facets")
+        self.screw_nodes = d.region_nodes(SCREW)
+        self.free_cells = np.ascontiguousarray(
+            1 - self.prescribed[d.cells].reshape(len(d.cells), -1).astype(np.int8))
+
+    def _make_interface(self, laws):
+        points = self.domain.interface_points()
+        number = self._region_modulus()
+        softer = np.minimum(number[points.minus_region], number[points.plus_region]) if len(points.minus) else np.empty(0)
+        return Interface(points, laws, softer, self.domain.index_map, self.dim, self.prescribed)
+
+    def _region_modulus(self):
+        """Young's modulus by region number, the same on all ranks."""
+        out = np.zeros(64)
+        modulus = self.laws.modulus()
+        for r in np.unique(self.domain.region):
+            out[r] = modulus[self.law[np.flatnonzero(self.domain.region == r)[0]]]
+        from mpi4py import MPI
+
+        return self.comm.allreduce(out, op=MPI.MAX)
+
+    def _make_cortex(self, cortex):
+        lab = self.domain.lab
+        if not cortex or self.dim == 2 or "facets/cortex" not in lab or len(lab["facets/cortex"]) == 0:
+            return None
+        return Cortex(self.domain, lab["facets/cortex"], lab["cortex_thickness"], cortex["modulus"], cortex["poisson"])
+
+    def _block_map(self, nodes):
+        """Global node numbers (PETSc int) of local nodes (n, k)."""
+        flat = self.domain.index_map.local_to_global(nodes.ravel().astype(np.int32))
+        return np.ascontiguousarray(flat.reshape(nodes.shape).astype(PETSc.IntType))
+
+    def _assemble_elastic(self):
+        """Elastic matrix with the interface's sparsity, rows of prescribed components replaced by the identity."""
+        d, dim = self.domain, self.dim
+        n = d.index_map.size_local * dim
+        A = PETSc.Mat().create(self.comm)
+        A.setSizes([(n, None), (n, None)])
+        A.setBlockSize(dim)
+        A.setType("aij")
+        A.setUp()  # PETSc hashes the first assembly: no preallocation needed
+        self.global_cells = self._block_map(d.cells)
+        self._add_cells(A, np.arange(len(d.cells)), elastic=True)
+        if self.cortex:
+            free = 1.0 - self.prescribed[self.cortex.nodes].reshape(-1, 18)
+            blocks = self.cortex.matrices * free[:, :, None] * free[:, None, :]
+            rows = self._block_map(self.cortex.nodes)
+            A.setValuesBlockedRCV(rows, rows, blocks, addv=PETSc.InsertMode.ADD_VALUES)
+        tangent = self.interface.tangent.copy()
+        self.interface.tangent[:] = 0.0
+        self.interface.add_stiffness(A)  # zeros: they only reserve the places
+        self.interface.tangent[:] = tangent
+        A.assemble(PETSc.Mat.AssemblyType.FLUSH)
+        self._scale = max(1.0, float(np.median(np.abs(self.laws.C[:, 0, 0]))))
+        start = d.index_map.local_range[0] * dim
+        fixed = np.flatnonzero(self.prescribed[: d.index_map.size_local].ravel())
+        for i in fixed:
+            A.setValue(start + i, start + i, self._scale, addv=PETSc.InsertMode.ADD_VALUES)
+        A.assemble()
+        A.setOption(PETSc.Mat.Option.SPD, True)
+        A.setOption(PETSc.Mat.Option.NEW_NONZERO_LOCATION_ERR, True)
+        return A
+
+    def _add_cells(self, A, cells, elastic=False):
+        q = self.quadrature
+        chunk = 4000  # bounds the memory of the element matrices
+        for k in range(0, len(cells), chunk):
+            part = cells[k : k + chunk]
+            if elastic:
+                status, integrity = np.zeros_like(self.status), np.ones_like(self.integrity)
+            else:
+                status, integrity = self.status, self.integrity
+            Ke = stiffness(part, q.gradients, q.hoop, q.weights, self.law, self.laws.C, integrity, self.tangent,
+                           status, self.free_cells, not elastic)
+            rows = self.global_cells[part]
+            A.setValuesBlockedRCV(rows, rows, Ke, addv=PETSc.InsertMode.ADD_VALUES)
+
+    # ---- forces -------------------------------------------------------------------------------------------------
+
+    def residual(self):
+        """Update stresses and tractions at `u`; returns the residual Vec, zero at prescribed components.
+
+        Sets reaction (3 or 2 components, N, on the head), support, and the norms used by the convergence test."""
+        self.u.scatter_forward()
+        u = self.u.array.reshape(-1, self.dim)
+        self._r.array[:] = 0.0
+        f = self._r.array.reshape(-1, self.dim)
+        eps_p, kappa = self._trial
+        q = self.quadrature
+        failed = update(u, self.domain.cells, q.gradients, q.hoop, q.weights, self.law, self.laws.plastic,
+                        *self.laws.tables(), self.eps_p, self.kappa, self.integrity, eps_p, kappa, self.tear_step,
+                        self.stress, self.tangent, self.status, f)
+        self.cortex_energy = self.cortex.add_force(u, f) if self.cortex else 0.0
+        from dolfinx.la import InsertMode
+
+        self._r.scatter_reverse(InsertMode.add)
+        self.contact_force.set(0.0)
+        self.interface.update(self.uv)
+        self.interface.add_force(self.contact_force)
+        self.residual_vector.axpy(1.0, self.contact_force)
+        owned = self.domain.index_map.size_local
+        local = self.residual_vector.array.reshape(-1, self.dim)
+        head, held = local[self.head_owned].sum(axis=0), local[self.held_owned].sum(axis=0)
+        sums = self.comm.allreduce(np.concatenate([head, held, [failed]]))
+        self.reaction, self.support = sums[: self.dim], sums[self.dim : 2 * self.dim]
+        self.return_map_failures = int(sums[-1])
+        local[self.prescribed[:owned]] = 0.0
+        return self.residual_vector
+
+    def assemble_tangent(self):
+        """Tangent at the last residual: the elastic matrix plus what plasticity, damage and contact change."""
+        self._elastic.copy(self.A, structure=PETSc.Mat.Structure.SAME_NONZERO_PATTERN)
+        changed = np.flatnonzero(np.any((self.status == 1) | (self.integrity < 1.0), axis=1))
+        self._add_cells(self.A, changed)
+        self.interface.add_stiffness(self.A)
+        self.A.assemble()
+        return self.A
+
+    # ---- state --------------------------------------------------------------------------------------------------
+
+    def stored_energy(self):
+        """(elastic energy of bulk, interfaces and cortex in N mm, all ranks; Y (n, nq) MPa on this rank)."""
+        bulk, Y = energies(self.quadrature.weights, self.law, self.laws.compliance, self.laws.strength, self.stress,
+                           self.integrity)
+        return self.comm.allreduce(bulk + self.interface.stored_energy() + self.cortex_energy), Y
+
+    def commit(self):
+        """Accept plastic strain and slip of the last residual; returns energy released by breaking bonds (N mm)."""
+        eps_p, kappa = self._trial
+        self.eps_p[:] = eps_p
+        self.kappa[:] = kappa
+        return self.comm.allreduce(self.interface.commit())
+
+    @property
+    def trial_plastic_strain(self):
+        """Plastic strain (n, nq, 6) of the last residual, not yet committed."""
+        return self._trial[0]
