@@ -1,0 +1,271 @@
+"""Scenario files: read, check in full, and report everything that is wrong at once.
+
+    read(file) -> Reading     never raises for what is in the file
+    load(file) -> Scenario    raises BadScenario, whose text is one line for each problem
+"""
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, get_args
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from scenarios import rules, spec
+from scenarios.document import Problem, read_document
+from scenarios.units import Quantity, shorten
+
+# Words that users will try because they make sense in a lab, and what to do about them today.
+NOT_YET = {
+    "cycle": "cyclic loading is not available yet; a protocol is made of insert, halo, augment, revise and pullout",
+    "toggle": "cyclic loading is not available yet; a protocol is made of insert, halo, augment, revise and pullout",
+    "surface": "vertebrae from a surface file are not available yet; use `level: L3` for an anthropometric vertebra",
+    "ct": "vertebrae from CT are not available yet; use `level: L3` for an anthropometric vertebra",
+    "interdigitation": "how far cement reaches into the bone follows from its volume and the porosity of the bone; "
+    "leave it out",
+    "leads": "leave it out; `pitch` is the distance from one thread to the next, whatever the number of leads",
+}
+SHAPES = "a vertebra (`level: L3`), a bone cylinder (`shape: cylinder`) or a foam block (`shape: block`)"
+
+
+class BadScenario(Exception):
+    """A scenario that cannot be run. problems: [Problem]; str() is what the user reads."""
+
+    def __init__(self, file, problems):
+        self.file, self.problems = str(file), problems
+        super().__init__("\n".join(problem.text(file) for problem in problems))
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A file as read: scenario (None if there are problems), problems and warnings in the order of the lines."""
+
+    file: Path
+    scenario: spec.Scenario | None
+    problems: list
+    warnings: list
+    text: str
+
+
+def load(file):
+    """The validated Scenario in `file`; BadScenario if anything is wrong with it."""
+    reading = read(file)
+    if reading.problems:
+        raise BadScenario(file, reading.problems)
+    return reading.scenario
+
+
+def read(file):
+    """Read and check `file` in full."""
+    document = read_document(file)
+    scenario, warnings = None, []
+    if document.data is not None and not isinstance(document.data, dict):
+        document.add((), "a scenario is a mapping with the keys `specimen`, `screw` and `protocol`")
+    elif document.data is not None:
+        scenario = _validate(document)
+        judged = scenario or lenient(spec.Scenario, document.data)
+        for path, message in rules.contradictions(judged):
+            if tuple(path) not in document.flagged:
+                document.add(path, message)
+        if not document.problems:
+            warnings = [Problem(tuple(path), document.line(path), text) for path, text in rules.warnings(scenario)]
+    problems = sorted(document.problems, key=lambda p: p.line)
+    return Reading(Path(file), None if problems else scenario, problems, warnings, document.text)
+
+
+def _validate(document):
+    try:
+        return spec.Scenario.model_validate(document.data)
+    except ValidationError as error:
+        for item in error.errors(include_url=False):
+            _note(document, item)
+        return None
+
+
+def _note(document, item):
+    """Turn one pydantic error into a Problem, in the user's words."""
+    path = tuple(p for p in item["loc"] if not (isinstance(p, str) and p.startswith("<")))
+    kind, value = item["type"], item.get("input")
+    if path in document.flagged:
+        return
+    if kind == "missing":
+        if _gives_later_word(value):
+            return
+        document.add(path, _missing(_model_at(item["loc"]), path, value))
+    elif kind == "extra_forbidden":
+        document.add(path, _unknown(path[-1], _model_at(item["loc"])))
+    elif kind.startswith("union_tag"):
+        document.add(path, _step(value) if path[0] == "protocol" else _shape(value))
+    elif kind == "literal_error":
+        words = [w.strip("'") for w in item["ctx"]["expected"].replace(" or ", ", ").split(", ")]
+        document.add(path, f"{_name(value)} is not possible; allowed: {', '.join(words)}{did_you_mean(value, words)}")
+    elif kind == "quantity":
+        document.add(path, f"{item['ctx']['wrong']}; allowed is {item['ctx']['allowed']}")
+    else:
+        document.add(path, _wrong_kind(kind, item, value))
+
+
+def _wrong_kind(kind, item, value):
+    context = item.get("ctx", {})
+    if kind in ("model_type", "dict_type", "model_attributes_type"):
+        return f"{_name(value)} is not a mapping; write `key: value` pairs, or `{{}}` for all defaults"
+    if kind == "list_type":
+        return "this is not a list; write one step a line, each after a dash: `- insert: {}`"
+    if kind == "too_short":
+        return "there is nothing in it; a protocol needs at least `- insert: {}` and `- pullout: {}`"
+    if kind.startswith("int"):
+        return f"{_name(value)} is not a whole number; write one without unit or quotes"
+    if kind in ("greater_than_equal", "less_than_equal"):
+        limit = f"at least {context['ge']}" if "ge" in context else f"at most {context['le']}"
+        return f"{_name(value)} is out of range; allowed is {limit}"
+    if kind == "string_type":
+        return f"{_name(value)} is not text; put it in quotes"
+    if kind.startswith("string"):
+        return f"{_name(value)} cannot be a name; use 1 to 80 characters on one line, without / and \\"
+    return item["msg"]
+
+
+def _name(value):
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, list):
+        return "a list"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    return f"`{shorten(str(value))}`" if value is not None else "nothing"
+
+
+def did_you_mean(word, words):
+    """' (did you mean `x`?)' if one of `words` is like `word`, else ''."""
+    by_lower = {w.lower(): w for w in map(str, words)}
+    near = get_close_matches(str(word).lower(), by_lower, n=1, cutoff=0.6)
+    return f" (did you mean `{by_lower[near[0]]}`?)" if near else ""
+
+
+def _gives_later_word(value):
+    return isinstance(value, dict) and not NOT_YET.keys().isdisjoint(value)
+
+
+def _missing(model, path, around):
+    field = model.model_fields[path[-1]]
+    quantity = next((m for m in field.metadata if isinstance(m, Quantity)), None)
+    if model is spec.Vertebra and path[-1] == "level" and "shape" not in around:
+        return f"missing; a specimen is {SHAPES}"
+    how = f"such as `{path[-1]}: {quantity.example}`" if quantity else ""
+    if not how and get_args(field.annotation) and not _model_in(field.annotation):
+        how = f"one of {', '.join(map(str, get_args(field.annotation)))}"
+    return f"missing; give {field.description}" + (f", {how}" if how else "")
+
+
+def _unknown(key, model):
+    if key in NOT_YET:
+        return NOT_YET[key]
+    words = list(model.model_fields)
+    if not words:
+        return "unknown key; this step takes none: write `{}`"
+    return f"unknown key; allowed: {', '.join(words)}{did_you_mean(key, words)}"
+
+
+def _step(value):
+    allowed = ", ".join(spec.STEPS)
+    if isinstance(value, str):
+        if value in NOT_YET:
+            return NOT_YET[value]
+        example = value if value in spec.STEPS else "insert"
+        return f"`{shorten(value)}` is not a step; write it with a colon, such as `- {example}: {{}}`"
+    if not isinstance(value, dict) or not value:
+        return f"{_name(value)} is not a step; a step is one of {allowed}, such as `- insert: {{}}`"
+    if len(value) > 1:
+        keys = list(value)
+        if sum(key in spec.STEPS for key in keys) == 1 and keys[0] in spec.STEPS:
+            return f"{', '.join(f'`{k}`' for k in keys[1:])} must be indented deeper than `{keys[0]}`, to be part of it"
+        return f"one step a dash; this one holds {', '.join(keys)}: give each its own `- `"
+    word = next(iter(value))
+    return NOT_YET.get(word) or f"unknown step `{shorten(word)}`; allowed: {allowed}{did_you_mean(word, spec.STEPS)}"
+
+
+def _shape(value):
+    if not isinstance(value, dict):
+        return f"{_name(value)} is not a specimen; a specimen is {SHAPES}"
+    shape = value.get("shape")
+    return f"unknown shape {_name(shape)}; a specimen is {SHAPES}{did_you_mean(shape, ['vertebra', 'cylinder', 'block'])}"
+
+
+def _model_in(annotation):
+    """The model class inside an annotation such as `Fenestration | None`, or None."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(_model_in, get_args(annotation))), None)
+
+
+def _model_at(location):
+    """The model whose field the last element of a pydantic location names."""
+    model = spec.Scenario
+    for part in location[:-1]:
+        if isinstance(part, str) and part.startswith("<"):
+            model = spec.TAGGED[part]
+        elif part in model.model_fields:
+            model = _model_in(model.model_fields[part].annotation) or model
+    return model
+
+
+class Partial:
+    """The readable values of a block that has errors elsewhere; asking for another one raises rules.Unknown."""
+
+    def __init__(self, model, values):
+        self.model, self.values = model, values
+
+    def __getattr__(self, name):
+        # hasattr must keep working (step_kind asks), hence an Unknown that is an AttributeError as well.
+        try:
+            return self.values[name]
+        except KeyError:
+            raise rules.Unknown(name) from None
+
+    def steps(self):
+        return [(i, kind, body) for i, (kind, body) in self.values["protocol"].items()]
+
+
+def lenient(model, data):
+    """`data` read as `model` as far as it goes, so that contradictions between good values are found as well."""
+    values = {}
+    for name, field in model.model_fields.items():
+        if name not in data:
+            if not field.is_required():
+                values[name] = field.get_default(call_default_factory=True)
+                values[name] = _valid(field, values[name])
+            continue
+        raw, inner = data[name], _model_in(field.annotation)
+        valid = _valid(field, raw)
+        if valid is not None:
+            values[name] = valid
+        elif name == "specimen" and isinstance(raw, dict):
+            inner = spec.TAGGED.get(f"<{raw.get('shape', 'vertebra')}>")
+            if inner:
+                values[name] = lenient(inner, raw)
+        elif inner and isinstance(raw, dict) and name != "protocol":
+            values[name] = lenient(inner, raw)
+    if model is spec.Scenario:
+        values["protocol"] = _lenient_steps(data.get("protocol"))
+    return Partial(model, values)
+
+
+def _valid(field, raw):
+    annotation = Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
+    try:
+        return TypeAdapter(annotation).validate_python(raw)
+    except ValidationError:
+        return None
+
+
+def _lenient_steps(protocol):
+    """{index: (kind, body)}; kind None for what is no step, whose place in the order counts all the same."""
+    steps = {}
+    for i, item in enumerate(protocol if isinstance(protocol, list) else []):
+        kind = next(iter(item)) if isinstance(item, dict) and len(item) == 1 else None
+        kind = kind if kind in spec.STEPS else None
+        body = item[kind] if kind else None
+        model = _model_in(spec.STEPS[kind].model_fields[kind].annotation) if kind else None
+        steps[i] = (kind, lenient(model, body) if isinstance(body, dict) else Partial(model, {}))
+    return steps
+
