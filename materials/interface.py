@@ -1,0 +1,47 @@
+"""Contact, friction and adhesion for each pair of regions, named 'minus_plus' as in the mesh.
+
+Cement on bone is a compliant mixed-mode cohesive layer whose strength follows the amount of bone it interlocks with
+(Waanders 2010): strengths and energies are scaled by BV/TV over the reference, so the opening at failure stays.
+"""
+
+from materials import library
+
+BONES = ("trabecular", "pedicle", "posterior")
+CEMENTS = ("cement", "cemented_bone")
+
+
+def _pair(name):
+    """Region names of an interface name; 'cemented_bone' has an underscore of its own."""
+    for minus in ("screw", *CEMENTS[::-1]):
+        if name.startswith(minus + "_"):
+            return minus, name[len(minus) + 1:]
+    raise ValueError(f"interface {name}: starts with none of screw, cement, cemented_bone")
+
+
+def cohesive(bvtv):
+    """Mixed-mode cohesive law of cement on bone of `bvtv`; MPa/mm, MPa, N/mm."""
+    v = library.load("interface")
+    share = bvtv / v.reference_bvtv
+    return {"normal_stiffness": float(v.normal_stiffness), "shear_stiffness": float(v.shear_stiffness),
+            "normal_strength": v.normal_strength * share, "shear_strength": v.shear_strength * share,
+            "energy_I": v.energy_I * share, "energy_II": v.energy_II * share, "eta": float(v.eta)}
+
+
+def interface(name, bvtv):
+    """Parameters of interface `name` beside bone (or foam) of solid fraction `bvtv`. Raises ValueError if unknown."""
+    v = library.load("interface")
+    minus, plus = _pair(name)
+    if minus == "screw" and plus in BONES:
+        return {"friction": float(v.screw_bone_friction), "adhesion": float(v.screw_bone_adhesion), "cohesive": None}
+    if minus == "screw" and plus == "foam":
+        return {"friction": float(v.screw_foam_friction), "adhesion": 0.0, "cohesive": None}
+    if minus == "screw" and plus == "halo":
+        return {"friction": float(v.screw_halo_friction), "adhesion": 0.0, "cohesive": None}
+    if minus == "screw" and plus in CEMENTS:
+        return {"friction": float(v.screw_cement_friction), "adhesion": float(v.screw_cement_adhesion),
+                "cohesive": None}
+    if minus in CEMENTS and plus in (*BONES, "foam"):
+        return {"friction": float(v.cement_bone_friction), "adhesion": 0.0, "cohesive": cohesive(bvtv)}
+    if minus in CEMENTS and plus == "halo":
+        return {"friction": float(v.screw_halo_friction), "adhesion": 0.0, "cohesive": None}
+    raise ValueError(f"interface {name}: no law for {minus} on {plus}")
