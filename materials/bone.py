@@ -25,12 +25,12 @@ OFFSET = 0.002          # plastic strain at which the measured yield strength is
 def cranio_caudal(density, warnings, where="the vertebral body"):
     """Modulus and 0.2 % offset compressive yield strength (MPa) along the cranio-caudal axis.
 
-    QCT densities go to Kopperdahl 2002 (hydroxyapatite equivalent), all others to Morgan 2003 (apparent density) with
+    QCT densities go to Kopperdahl 2002 (K2HPO4 equivalent), all others to Morgan 2003 (apparent density) with
     the yield strain of Kopperdahl and Keaveny 1998. Values outside the range of the law add a sentence to `warnings`.
     """
     v = library.load("bone")
-    if density.kind in (Kind.QCT_HA, Kind.QCT_K2HPO4):
-        rho = v.qct_density.check(density.to(Kind.QCT_HA).value, f"bone density of {where}", warnings) / 1000
+    if density.kind in (Kind.QCT_K2HPO4, Kind.QCT_HA):
+        rho = v.qct_density.check(density.to(Kind.QCT_K2HPO4).value, f"bone density of {where}", warnings) / 1000
         return v.qct_modulus * rho**v.qct_modulus_exponent, v.qct_yield * rho**v.qct_yield_exponent
     rho = v.apparent_density.check(density.to(Kind.APPARENT).value, f"bone density of {where}", warnings) / 1000
     modulus = v.apparent_modulus * rho**v.apparent_modulus_exponent
@@ -47,7 +47,7 @@ def _law(name, stiffness, yield_strength, F, f, sources):
 
 
 def _density_sources(density):
-    keys = ("qct_modulus", "qct_yield") if density.kind in (Kind.QCT_HA, Kind.QCT_K2HPO4) \
+    keys = ("qct_modulus", "qct_yield") if density.kind in (Kind.QCT_K2HPO4, Kind.QCT_HA) \
         else ("apparent_modulus", "compressive_yield_strain")
     return library.sources("bone", *keys) | {"density": f"{density.value:g} {density.kind}, as given"}
 
@@ -69,7 +69,7 @@ def trabecular(density, warnings):
 def isthmus_density(density):
     """BV/TV of the pedicle isthmus beside a vertebral body of `density`, as a `Density`."""
     v = library.load("bone")
-    relative = density.to(Kind.QCT_HA) / Density(v.normal_bmd, Kind.QCT_HA)
+    relative = density.to(Kind.QCT_K2HPO4) / Density(v.normal_bmd, Kind.QCT_K2HPO4)
     return Density(min(0.6, v.isthmus_bvtv * relative**v.isthmus_correlation), Kind.BVTV)
 
 
@@ -84,7 +84,7 @@ def isotropic_fabric():
 def pedicle(density, warnings, name="pedicle"):
     """Law of the pedicle isthmus beside a body of `density`; isotropic elasticity, shear strength free about z."""
     v = library.load("bone")
-    kind = density.kind if density.kind in (Kind.QCT_HA, Kind.QCT_K2HPO4) else Kind.APPARENT
+    kind = density.kind if density.kind in (Kind.QCT_K2HPO4, Kind.QCT_HA) else Kind.APPARENT
     modulus, strength = cranio_caudal(isthmus_density(density).to(kind), warnings, "the pedicle isthmus")
     stiffer, stronger = isotropic_fabric()
     F, f = quadric(v.tension_ratio, v.shear_ratio, v.interaction_isotropic, v.interaction_isotropic)
@@ -102,7 +102,7 @@ def posterior(density, warnings):
 def cortex(density):
     """Membrane of the cortical shell: modulus, poisson, strength (MPa); softer in weak bone."""
     v = library.load("bone")
-    relative = density.to(Kind.QCT_HA) / Density(v.normal_bmd, Kind.QCT_HA)
+    relative = density.to(Kind.QCT_K2HPO4) / Density(v.normal_bmd, Kind.QCT_K2HPO4)
     modulus = v.cortex_modulus * min(1.0, relative) ** v.cortex_modulus_exponent
     return {"modulus": float(modulus), "poisson": float(v.cortex_poisson),
             "strength": float(modulus * v.cortex_yield_strain),

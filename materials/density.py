@@ -11,11 +11,11 @@ from materials import library
 
 
 class Kind(StrEnum):
-    QCT_K2HPO4 = "QCT_K2HPO4"   # mg/cm^3, liquid phantom
-    QCT_HA = "QCT_HA"           # mg/cm^3, solid hydroxyapatite phantom
-    ASH = "ASH"                 # mg/cm^3
-    APPARENT = "APPARENT"       # mg/cm^3, wet tissue without marrow
-    BVTV = "BVTV"               # fraction of bone in the volume
+    QCT_K2HPO4 = "qct_k2hpo4"   # mg/cm^3, liquid phantom
+    QCT_HA = "qct_ha"           # mg/cm^3, solid hydroxyapatite phantom
+    ASH = "ash"                 # mg/cm^3
+    APPARENT = "apparent"       # mg/cm^3, wet tissue without marrow
+    BVTV = "bvtv"               # fraction of bone in the volume
 
 
 class MixedDensities(TypeError):

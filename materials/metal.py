@@ -4,7 +4,7 @@ from materials import library
 from materials.law import Law, von_mises
 from materials.tensors import isotropic
 
-METALS = ("Ti6Al4V", "CoCr")
+METALS = ("Ti6Al4V", "CoCr", "316L")
 
 
 def metal(name):

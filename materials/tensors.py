@@ -12,7 +12,8 @@ ROOT = np.array([1.0, 1.0, 1.0, np.sqrt(2.0), np.sqrt(2.0), np.sqrt(2.0)])
 
 def isotropic(modulus, poisson):
     """Stiffness (6, 6) in MPa of an isotropic solid."""
-    return transversely_isotropic(modulus, modulus, poisson, modulus / (2 * (1 + poisson)), modulus / (2 * (1 + poisson)))
+    shear = modulus / (2 * (1 + poisson))
+    return transversely_isotropic(modulus, modulus, poisson, shear, shear)
 
 
 def transversely_isotropic(longitudinal, transverse, poisson_longitudinal, shear_longitudinal, shear_transverse):

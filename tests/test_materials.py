@@ -42,8 +42,7 @@ def test_every_value_has_unit_range_and_source(name):
         assert all(low <= number <= high for number in numbers), key
         assert value.unit and len(value.source) > 10, key
         assert any(word in value.source for word in ("seen in", "standard value, check original", "choice",
-                                                     "computed", "estimate", "yield strains", "measured",
-                                                     "specimens", "not yet fitted", "fitted", "square root")), key
+                                                     "computed", "estimate", "fitted")), key
 
 
 def test_at_most_three_constants_are_fitted():
@@ -54,33 +53,34 @@ def test_at_most_three_constants_are_fitted():
 
 def test_conversions_run_both_ways_and_match_the_quoted_ratios():
     apparent = Density(200, Kind.APPARENT)
-    assert apparent.to("ASH").value == pytest.approx(120)
-    assert apparent.to("BVTV").value == pytest.approx(200 / 1900)
-    assert Density(100, "QCT_K2HPO4").to("QCT_HA").value == pytest.approx(115)
+    assert apparent.to("ash").value == pytest.approx(120)
+    assert apparent.to("bvtv").value == pytest.approx(200 / 1900)
+    assert Density(100, "qct_k2hpo4").to("qct_ha").value == pytest.approx(120)
     for kind in Kind:
-        assert apparent.to(kind).to("APPARENT").value == pytest.approx(200)
+        assert apparent.to(kind).to("apparent").value == pytest.approx(200)
 
 
 def test_kinds_of_density_do_not_mix():
     with pytest.raises(MixedDensities):
-        Density(80, "QCT_HA") < Density(80, "ASH")
+        Density(80, "qct_k2hpo4") < Density(80, "ash")
     with pytest.raises(MixedDensities):
-        Density(80, "QCT_HA") / Density(80, "ASH")
+        Density(80, "qct_k2hpo4") / Density(80, "ash")
     with pytest.raises(TypeError):
-        Density(80, "QCT_HA") < 80
+        Density(80, "qct_k2hpo4") < 80
     with pytest.raises(ValueError):
-        Density(1.2, "BVTV")
+        Density(1.2, "bvtv")
 
 
-@pytest.mark.parametrize("rho, modulus, strength", [(40, 102, 0.43), (80, 210, 1.12), (120, 322, 1.96), (200, 550, 3.99)])
+@pytest.mark.parametrize("rho, modulus, strength",
+                         [(40, 102, 0.43), (80, 210, 1.12), (120, 322, 1.96), (200, 550, 3.99)])
 def test_kopperdahl_table(rho, modulus, strength):
-    got = bone.cranio_caudal(Density(rho, "QCT_HA"), [])
+    got = bone.cranio_caudal(Density(rho, "qct_k2hpo4"), [])
     assert got == pytest.approx((modulus, strength), rel=0.01)
 
 
 @pytest.mark.parametrize("rho, modulus", [(90, 111), (180, 326), (350, 920)])
 def test_morgan_table(rho, modulus):
-    assert bone.cranio_caudal(Density(rho, "APPARENT"), [])[0] == pytest.approx(modulus, rel=0.01)
+    assert bone.cranio_caudal(Density(rho, "apparent"), [])[0] == pytest.approx(modulus, rel=0.01)
 
 
 # quadric and rotation
@@ -106,7 +106,7 @@ def test_rotation_turns_tensors_exactly(seed):
     Q = mandel_rotation(R)
     assert Q @ Q.T == pytest.approx(np.eye(6), abs=1e-13)
     assert rotate_stiffness(isotropic(210, 0.3), R) == pytest.approx(isotropic(210, 0.3), abs=1e-10)
-    law = bone.trabecular(Density(80, "QCT_HA"), [])
+    law = bone.trabecular(Density(80, "qct_k2hpo4"), [])
     turned = law.rotated(R)
     A = rng.normal(size=(3, 3))
     A += A.T
@@ -120,7 +120,7 @@ def test_rotation_turns_tensors_exactly(seed):
 
 def test_bone_is_isotropic_about_its_axis():
     c, s = np.cos(0.7), np.sin(0.7)
-    law = bone.trabecular(Density(80, "QCT_HA"), [])
+    law = bone.trabecular(Density(80, "qct_k2hpo4"), [])
     turned = law.rotated(np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]))
     assert turned.stiffness == pytest.approx(law.stiffness, abs=1e-10)
     assert turned.F == pytest.approx(law.F, abs=1e-12)
@@ -128,11 +128,11 @@ def test_bone_is_isotropic_about_its_axis():
 
 # laws
 
-@pytest.mark.parametrize("kind", ["QCT_HA", "QCT_K2HPO4", "ASH", "APPARENT", "BVTV"])
+@pytest.mark.parametrize("kind", ["qct_k2hpo4", "qct_ha", "ash", "apparent", "bvtv"])
 def test_bone_laws_are_sound_over_the_range_of_bmd(kind):
     last = 0.0
     for bmd in BMD:
-        density = Density(bmd, "QCT_HA").to(kind)
+        density = Density(bmd, "qct_k2hpo4").to(kind)
         body, isthmus = bone.trabecular(density, []), bone.pedicle(density, [])       # Law checks definiteness
         assert body.strength > last
         if bmd <= 200:
@@ -142,8 +142,8 @@ def test_bone_laws_are_sound_over_the_range_of_bmd(kind):
 
 @pytest.mark.parametrize("bmd", [40, 80, 160])
 def test_body_has_the_measured_moduli_and_offset_yield(bmd):
-    law = bone.trabecular(Density(bmd, "QCT_HA"), [])
-    E, measured = bone.cranio_caudal(Density(bmd, "QCT_HA"), [])
+    law = bone.trabecular(Density(bmd, "qct_k2hpo4"), [])
+    E, measured = bone.cranio_caudal(Density(bmd, "qct_k2hpo4"), [])
     S = np.linalg.inv(law.stiffness)
     assert 1 / S[2, 2] == pytest.approx(E)
     assert 1 / S[0, 0] == pytest.approx(E / 3, rel=1e-5)
@@ -157,24 +157,24 @@ def test_body_has_the_measured_moduli_and_offset_yield(bmd):
 
 
 def test_isthmus_is_the_measured_one_at_normal_bmd_and_loses_less_than_the_body():
-    normal = bone.isthmus_density(Density(156, "QCT_HA"))
-    weak = bone.isthmus_density(Density(70, "QCT_HA"))
+    normal = bone.isthmus_density(Density(156, "qct_k2hpo4"))
+    weak = bone.isthmus_density(Density(70, "qct_k2hpo4"))
     assert normal.value == pytest.approx(0.209)
     assert weak.value / normal.value > 70 / 156
-    assert weak.value > Density(70, "QCT_HA").to("BVTV").value
+    assert weak.value > Density(70, "qct_k2hpo4").to("bvtv").value
 
 
 def test_cortex_meets_both_values_of_the_literature():
-    assert bone.cortex(Density(156, "QCT_HA"))["modulus"] == pytest.approx(12000)
-    assert bone.cortex(Density(72, "QCT_HA"))["modulus"] == pytest.approx(8040, rel=0.01)
+    assert bone.cortex(Density(156, "qct_k2hpo4"))["modulus"] == pytest.approx(12000)
+    assert bone.cortex(Density(72, "qct_k2hpo4"))["modulus"] == pytest.approx(8040, rel=0.01)
 
 
 def test_values_outside_the_range_of_a_law_are_named():
     warnings = []
-    bone.trabecular(Density(25, "QCT_HA"), warnings)
+    bone.trabecular(Density(25, "qct_k2hpo4"), warnings)
     assert len(warnings) == 1 and "25" in warnings[0] and "50 to 200" in warnings[0]
     warnings.clear()
-    bone.trabecular(Density(80, "QCT_HA"), warnings)
+    bone.trabecular(Density(80, "qct_k2hpo4"), warnings)
     foam.foam(160, warnings)
     assert not warnings
 
@@ -216,7 +216,7 @@ def test_fibrous_tissue_tears_slowly_and_is_isotropic():
     F, f = rotate_quadric(law.F, law.f, turn(3))
     assert F == pytest.approx(law.F, abs=1e-12) and f == pytest.approx(law.f, abs=1e-12)
     assert law.damage_max * (1 - np.exp(-law.damage_rate * 0.2)) < 0.2
-    assert law.damage_rate < bone.trabecular(Density(80, "QCT_HA"), []).damage_rate / 4
+    assert law.damage_rate < bone.trabecular(Density(80, "qct_k2hpo4"), []).damage_rate / 4
 
 
 def test_metals():
@@ -230,16 +230,16 @@ def test_cohesive_strength_follows_the_bone():
     weak, normal = interface.cohesive(0.06), interface.cohesive(0.12)
     assert normal["shear_strength"] / normal["normal_strength"] == pytest.approx(2.5, rel=0.02)
     assert weak["normal_strength"] == pytest.approx(normal["normal_strength"] / 2)
-    for key in ("I", "II"):         # the elastic energy at the strength is a small part of the fracture energy
-        strength, stiffness = (("normal_strength", "normal_stiffness"), ("shear_strength", "shear_stiffness"))[key == "II"]
-        assert normal[strength] ** 2 / (2 * normal[stiffness]) < 0.1 * normal[f"energy_{key}"]
+    for mode, energy in (("normal", "energy_I"), ("shear", "energy_II")):       # elastic part of it is small
+        elastic = normal[f"{mode}_strength"] ** 2 / (2 * normal[f"{mode}_stiffness"])
+        assert elastic < 0.1 * normal[energy]
 
 
 # problem
 
 def test_problem_of_a_bone_cylinder():
     made = problem("axisymmetric", {"screw": 1, "trabecular": 2}, ["screw_trabecular"], 6.5, 40,
-                   density=Density(80, "QCT_HA"))
+                   density=Density(80, "qct_k2hpo4"))
     assert json.loads(json.dumps(made)) == made
     assert made["region_law"] == {"1": 0, "2": 1} and made["laws"][1]["name"] == "trabecular"
     assert made["insertion"] == {"damage": 0.3, "radius": 4.25, "depth": 40.0, "regions": [2]}
@@ -251,9 +251,9 @@ def test_problem_turns_the_body_into_the_screw_frame():
     frame = np.array([[0, 1, 0], [0, 0, 1], [1, 0, 0.0]])           # screw x is cranial, screw z is posterior
     regions = {"screw": 1, "trabecular": 2, "pedicle": 3, "posterior": 4, "halo": 6, "cement": 7, "cemented_bone": 8}
     made = problem("threaded3d", regions, ["screw_pedicle", "screw_cement", "cemented_bone_trabecular", "cement_halo"],
-                   6.5, 40, density=Density(70, "QCT_HA"), frame=frame, cortex=True)
+                   6.5, 40, density=Density(70, "qct_k2hpo4"), frame=frame, cortex=True)
     C = np.array(made["laws"][1]["stiffness"])
-    E = bone.cranio_caudal(Density(70, "QCT_HA"), [])[0]
+    E = bone.cranio_caudal(Density(70, "qct_k2hpo4"), [])[0]
     assert 1 / np.linalg.inv(C)[0, 0] == pytest.approx(E)
     assert 1 / np.linalg.inv(C)[2, 2] == pytest.approx(E / 3, rel=1e-5)
     assert made["insertion"]["regions"] == [2, 3, 4]
