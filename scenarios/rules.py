@@ -7,16 +7,14 @@ which could not be read is skipped.
 from math import pi, radians, tan
 
 from scenarios.levels import level, path_length
+from scenarios.protocol import (
+    Revised, Unknown, depth, halos, porosity, preset_volume, revised, screws, void_volume, volume
+)  # fmt: skip
 from scenarios.units import number
 
 SMALLEST_ROOT = 0.05  # mm of core left between two threads
 SMALLEST_TIP = 0.5  # mm, core radius at the tip
 MARGIN = 3.0  # mm of specimen left between a hole and its outer surface
-POROSITY = 0.85  # of osteoporotic trabecular bone: what injected cement can fill
-
-
-class Unknown(AttributeError):
-    """A value that a rule needs could not be read."""
 
 
 def contradictions(scenario):
@@ -43,48 +41,9 @@ def _mm(value):
     return f"{number(round(value, 2))} mm"
 
 
-# -- the state of the specimen as the protocol goes ---------------------------------------------------------------------
-
-
-class _View:
-    """A screw after a revision: what the revision gives, else what the screw before had."""
-
-    def __init__(self, old, new):
-        self.old, self.new = old, new
-
-    def __getattr__(self, name):
-        given = getattr(self.new, name, None)
-        if given is not None:
-            return given
-        if name == "core_diameter":
-            return self.old.core_diameter * self.new.diameter / self.old.diameter
-        if name == "insertion_depth" and self.new.length is not None:
-            return None
-        return getattr(self.old, name)
-
-
-def revised(old, revision):
-    """The screw after `revision` (a spec.Revise) of the screw `old`: same attributes as spec.Screw."""
-    return _View(old, revision)
-
-
-def depth(screw):
-    """Depth of the tip below the surface of the specimen, mm."""
-    return screw.length if screw.insertion_depth is None else screw.insertion_depth
-
-
-def screws(scenario):
-    """[(path, screw), ...]: the first screw and each one that replaces it."""
-    found = [(("screw",), scenario.screw)]
-    for i, kind, body in scenario.steps():
-        if kind == "revise":
-            found.append((("protocol", i, "revise"), revised(found[-1][1], body)))
-    return found
-
-
 def _where(path, screw, name):
     """The path of `name`, if that is where the user gave it; else of the screw's diameter or of the whole block."""
-    given = getattr(screw.new, name, None) if isinstance(screw, _View) else True
+    given = getattr(screw.new, name, None) if isinstance(screw, Revised) else True
     return (*path, name if given is not None else "diameter")
 
 
@@ -145,7 +104,7 @@ def _two_threads(scenario):
 def _fenestration(scenario):
     for path, screw in screws(scenario):
         holes = screw.fenestration
-        if holes is None or (isinstance(screw, _View) and screw.new.fenestration is None):
+        if holes is None or (isinstance(screw, Revised) and screw.new.fenestration is None):
             continue
         if holes.diameter > 0.6 * screw.core_diameter:
             yield (*path, "fenestration", "diameter"), (
@@ -203,7 +162,7 @@ def _thicker_than_bone(scenario):
 
 def _halo_wider_than_bone(scenario):
     room, why = _room(scenario.specimen)
-    for i, halo, screw in _halos(scenario):
+    for i, halo, screw in halos(scenario):
         hole = screw.diameter + 2 * halo.thickness
         if hole >= room:
             thickest = (room - screw.diameter) / 2
@@ -254,16 +213,6 @@ def _edges(scenario):
 
 
 # -- protocol -----------------------------------------------------------------------------------------------------------
-
-
-def _halos(scenario):
-    """(index, halo, screw that made it) of each halo step."""
-    screw = scenario.screw
-    for i, kind, body in scenario.steps():
-        if kind == "revise":
-            screw = revised(screw, body)
-        elif kind == "halo":
-            yield i, body, screw
 
 
 def _insert_first(scenario):
@@ -369,25 +318,6 @@ def _waist(scenario):
             )
 
 
-def preset_volume(specimen):
-    """Cement for one screw, mm^3, and where that comes from; None where there is no custom."""
-    if specimen.shape != "vertebra" or specimen.level == "S1":
-        return None
-    region, number_ = specimen.level[0], int(specimen.level[1:])
-    millilitres, levels = (4, "L1-L5") if region == "L" else (2, "T1-T6") if number_ <= 6 else (3, "T7-T12")
-    return 500.0 * millilitres, f"preset: {millilitres} ml at {levels} for both screws of the level, half of it for one"
-
-
-def volume(body, specimen):
-    """Cement of an augment step, mm^3."""
-    if body.volume != "preset":
-        return body.volume
-    preset = preset_volume(specimen)
-    if preset is None:
-        raise Unknown("volume")
-    return preset[0]
-
-
 def _preset(scenario):
     for i, kind, body in scenario.steps():
         if kind == "augment" and body.volume == "preset" and preset_volume(scenario.specimen) is None:
@@ -402,7 +332,7 @@ def _cement_fits(scenario):
         if kind != "augment":
             continue
         where, amount = ("protocol", i, "augment", "volume"), volume(body, specimen)
-        void = sum(_halo_void(scenario, halo, made) for at, halo, made in _halos(scenario) if at < i)
+        void = sum(void_volume(screws(scenario)[-1][1], halo, made) for at, halo, made in halos(scenario) if at < i)
         if body.target == "halo" and void and amount < void:
             yield where, (
                 f"{number(amount / 1000)} ml do not fill the halo; it holds {number(round(void / 1000 + 0.05, 1))} ml, "
@@ -416,16 +346,6 @@ def _cement_fits(scenario):
             )
 
 
-def _halo_void(scenario, halo, made_by):
-    """Volume between the final screw and the outside of the halo, mm^3 (threads taken at half their depth)."""
-    screw = screws(scenario)[-1][1]
-    inner = (screw.diameter + screw.core_diameter) / 4
-    waist = halo.thickness / 4 if halo.waist is None else halo.waist
-    mean = halo.thickness if halo.shape == "cylinder" else (halo.thickness + waist) / 2
-    outer = made_by.diameter / 2 + mean
-    return max(0.0, pi * (outer**2 - inner**2) * depth(made_by))
-
-
 def _cement_room(specimen, void, scenario):
     """Most cement for one screw, mm^3."""
     if specimen.shape == "block":
@@ -433,10 +353,10 @@ def _cement_room(specimen, void, scenario):
     if specimen.shape == "vertebra":
         sizes = level(specimen.level)
         body = pi / 4 * sizes["width"] * sizes["depth"] * sizes["height"]
-        return 0.4 * POROSITY * body + void  # one screw's half, less the shell
+        return 0.4 * porosity(specimen) * body + void  # one screw's half, less the shell
     screw = screws(scenario)[-1][1]
     radius = specimen.diameter / 2 - MARGIN
-    return POROSITY * pi * (radius**2 - screw.diameter**2 / 4) * min(depth(screw), specimen.length - MARGIN) / 2 + void
+    return porosity(specimen) * pi * (radius**2 - screw.diameter**2 / 4) * min(depth(screw), specimen.length - MARGIN) / 2 + void
 
 
 _RULES = [

@@ -43,8 +43,8 @@ def required(text, **more):
 
 BmdKind = Literal["qct_k2hpo4", "qct_ha", "ash", "apparent"]
 _BMD = "trabecular density of the bone; which kind of density it is says bmd_kind"
-_BMD_KIND = "what the density was measured as: QCT against K2HPO4 or hydroxyapatite phantoms, ash or apparent density"
-_BMD_SOURCE = "bmd on its own means QCT trabecular density; the bone laws are fitted to K2HPO4-equivalent QCT"
+_BMD_KIND = "what was measured: QCT against a hydroxyapatite or a K2HPO4 phantom, ash or apparent density"
+_BMD_SOURCE = "bmd on its own means QCT against K2HPO4, the density of the bone laws (Kopperdahl 2002)"
 
 
 class EntryOffset(Block):
