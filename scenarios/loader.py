@@ -6,13 +6,15 @@
 
 from dataclasses import dataclass
 from difflib import get_close_matches
+import json
 from pathlib import Path
 from typing import Annotated, get_args
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from scenarios import rules, spec
+from scenarios import protocol, rules, spec
 from scenarios.document import Problem, read_document
+from scenarios.trouble import BadInput
 from scenarios.units import Quantity, shorten
 
 # Words that users will try because they make sense in a lab, and what to do about them today.
@@ -28,7 +30,7 @@ NOT_YET = {
 SHAPES = "a vertebra (`level: L3`), a bone cylinder (`shape: cylinder`) or a foam block (`shape: block`)"
 
 
-class BadScenario(Exception):
+class BadScenario(BadInput):
     """A scenario that cannot be run. problems: [Problem]; str() is what the user reads."""
 
     def __init__(self, file, problems):
@@ -71,6 +73,12 @@ def read(file):
             warnings = [Problem(tuple(path), document.line(path), text) for path, text in rules.warnings(scenario)]
     problems = sorted(document.problems, key=lambda p: p.line)
     return Reading(Path(file), None if problems else scenario, problems, warnings, document.text)
+
+
+def schema_text():
+    """JSON Schema of a scenario file, as text."""
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema"} | spec.Scenario.model_json_schema()
+    return json.dumps(schema, indent=1, ensure_ascii=False) + "\n"
 
 
 def _validate(document):
@@ -210,7 +218,7 @@ def _model_at(location):
 
 
 class Partial:
-    """The readable values of a block that has errors elsewhere; asking for another one raises rules.Unknown."""
+    """The readable values of a block that has errors elsewhere; asking for another one raises protocol.Unknown."""
 
     def __init__(self, model, values):
         self.model, self.values = model, values
@@ -220,7 +228,7 @@ class Partial:
         try:
             return self.values[name]
         except KeyError:
-            raise rules.Unknown(name) from None
+            raise protocol.Unknown(name) from None
 
     def steps(self):
         return [(i, kind, body) for i, (kind, body) in self.values["protocol"].items()]
@@ -258,10 +266,10 @@ def _valid(field, raw):
         return None
 
 
-def _lenient_steps(protocol):
+def _lenient_steps(steps_given):
     """{index: (kind, body)}; kind None for what is no step, whose place in the order counts all the same."""
     steps = {}
-    for i, item in enumerate(protocol if isinstance(protocol, list) else []):
+    for i, item in enumerate(steps_given if isinstance(steps_given, list) else []):
         kind = next(iter(item)) if isinstance(item, dict) and len(item) == 1 else None
         kind = kind if kind in spec.STEPS else None
         body = item[kind] if kind else None

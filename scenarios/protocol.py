@@ -1,11 +1,21 @@
-"""The state of the specimen as a protocol goes on: which screw is in, which halo there is, how much cement.
+"""The state of the specimen as a protocol goes on: which screw is in, which halo there is, how much cement goes in.
+
+Works on a spec.Scenario and on the readable part of a broken one, where asking for an unreadable value raises Unknown.
 """
 
-# -- the state of the specimen as the protocol goes ---------------------------------------------------------------------
+import numpy as np
+
+from materials.density import Density, Kind
+from meshes import specimen as lab
+from scenarios.spec import FOAM_GRADES
 
 
-class _View:
-    """A screw after a revision: what the revision gives, else what the screw before had."""
+class Unknown(AttributeError):
+    """A value that is needed could not be read."""
+
+
+class Revised:
+    """A screw after a revision: what the revision gives, else what the screw before it had."""
 
     def __init__(self, old, new):
         self.old, self.new = old, new
@@ -21,9 +31,23 @@ class _View:
         return getattr(self.old, name)
 
 
-def revised(old, revision):
-    """The screw after `revision` (a spec.Revise) of the screw `old`: same attributes as spec.Screw."""
-    return _View(old, revision)
+def screws(scenario):
+    """[(path, screw), ...]: the first screw and each one that replaces it."""
+    found = [(("screw",), scenario.screw)]
+    for i, kind, body in scenario.steps():
+        if kind == "revise":
+            found.append((("protocol", i, "revise"), Revised(found[-1][1], body)))
+    return found
+
+
+def halos(scenario):
+    """(index, halo, screw that made it) of each halo step."""
+    screw = scenario.screw
+    for i, kind, body in scenario.steps():
+        if kind == "revise":
+            screw = Revised(screw, body)
+        elif kind == "halo":
+            yield i, body, screw
 
 
 def depth(screw):
@@ -31,46 +55,30 @@ def depth(screw):
     return screw.length if screw.insertion_depth is None else screw.insertion_depth
 
 
-def screws(scenario):
-    """[(path, screw), ...]: the first screw and each one that replaces it."""
-    found = [(("screw",), scenario.screw)]
-    for i, kind, body in scenario.steps():
-        if kind == "revise":
-            found.append((("protocol", i, "revise"), revised(found[-1][1], body)))
-    return found
+def lab_screw(screw):
+    """The screw as the mesh maker takes it."""
+    holes = screw.fenestration
+    return lab.Screw(
+        screw.diameter,
+        screw.length,
+        screw.pitch,
+        screw.core_diameter,
+        taper=screw.taper,
+        crest=screw.crest,
+        proximal_flank=screw.proximal_flank,
+        distal_flank=screw.distal_flank,
+        thread=screw.thread,
+        insertion_depth=depth(screw),
+        fenestration=lab.Fenestration(holes.count, holes.diameter, holes.from_tip) if holes else None,
+    )
 
 
-def _halos(scenario):
-    """(index, halo, screw that made it) of each halo step."""
-    screw = scenario.screw
-    for i, kind, body in scenario.steps():
-        if kind == "revise":
-            screw = revised(screw, body)
-        elif kind == "halo":
-            yield i, body, screw
+def lab_halo(halo, screw):
+    """The halo that the screw `screw` has made, as the mesh maker takes it."""
+    return lab.Halo(halo.thickness, screw.diameter, depth(screw), halo.shape, halo.content, halo.waist)
 
 
-def preset_volume(specimen):
-    """Cement for one screw, mm^3, and where that comes from; None where there is no custom."""
-    if specimen.shape != "vertebra" or specimen.level == "S1":
-        return None
-    region, number_ = specimen.level[0], int(specimen.level[1:])
-    millilitres, levels = (4, "L1-L5") if region == "L" else (2, "T1-T6") if number_ <= 6 else (3, "T7-T12")
-    return 500.0 * millilitres, f"preset: {millilitres} ml at {levels} for both screws of the level, half of it for one"
-
-
-def volume(body, specimen):
-    """Cement of an augment step, mm^3."""
-    if body.volume != "preset":
-        return body.volume
-    preset = preset_volume(specimen)
-    if preset is None:
-        raise Unknown("volume")
-    return preset[0]
-
-
-class Unknown(AttributeError):
-    """A value that a rule needs could not be read."""
+# -- density ------------------------------------------------------------------------------------------------------------
 
 
 def density(specimen):
@@ -90,33 +98,43 @@ def bvtv(specimen):
     return density(specimen).to(Kind.BVTV).value
 
 
-def void_volume(screw, halo):
-    """Volume between screw and outside of the halo, mm^3: what cement fills before it enters bone.
+# -- cement -------------------------------------------------------------------------------------------------------------
 
-    V = pi * integral of max(0, outer(z)^2 - r(z)^2) over the depth of the halo, r(z) the profile of the thread.
+
+def preset_volume(specimen):
+    """(cement for one screw in mm^3, where that comes from); None where there is no custom."""
+    if specimen.shape != "vertebra" or specimen.level == "S1":
+        return None
+    region, place = specimen.level[0], int(specimen.level[1:])
+    millilitres, levels = (4, "L1-L5") if region == "L" else (2, "T1-T6") if place <= 6 else (3, "T7-T12")
+    return 500.0 * millilitres, f"preset: {millilitres} ml at {levels} for both screws of a level, half of it for one"
+
+
+def volume(augment, specimen):
+    """Cement of an augment step, mm^3."""
+    if augment.volume != "preset":
+        return augment.volume
+    preset = preset_volume(specimen)
+    if preset is None:
+        raise Unknown("volume")
+    return preset[0]
+
+
+def void_volume(screw, halo):
+    """Volume between a lab.Screw and the outside of a lab.Halo, mm^3: what cement fills before it enters bone.
+
+    V = pi * integral of max(0, outer(z)^2 - r(z)^2) over the depth of the halo, with r(z) the profile of the thread.
     """
     z = np.linspace(-halo.depth, 0.0, 4001)
-    core = np.where(z >= -screw.depth, screw.core_radius(z), 0.0)
+    core = screw.core_radius(z)
     if screw.thread == "smooth":
-        profile = np.where(z >= -screw.depth, screw.radius, 0.0)
+        profile = np.full_like(z, screw.radius)
     else:
-        along = np.mod(z, screw.pitch)  # position on the way from one root to the next
-        crest, deep = screw.crest, np.maximum(screw.radius - core, 1e-9)
-        near, far = (deep * np.tan(np.radians(a)) for a in (screw.proximal_flank, screw.distal_flank))
-        rise = np.clip(along / np.maximum(far, 1e-9), 0, 1)
-        fall = np.clip((far + crest + near - along) / np.maximum(near, 1e-9), 0, 1)
-        profile = np.where(z >= -screw.depth, core + deep * np.minimum(rise, fall), 0.0)
-    gap = np.maximum(halo.outer_radius(z) ** 2 - profile**2, 0.0)
-    return float(np.pi * np.trapezoid(gap, z))
-
-
-def _halo_void(scenario, halo, made_by):
-    """Volume between the final screw and the outside of the halo, mm^3 (threads taken at half their depth)."""
-    screw = screws(scenario)[-1][1]
-    inner = (screw.diameter + screw.core_diameter) / 4
-    waist = halo.thickness / 4 if halo.waist is None else halo.waist
-    mean = halo.thickness if halo.shape == "cylinder" else (halo.thickness + waist) / 2
-    outer = made_by.diameter / 2 + mean
-    return max(0.0, pi * (outer**2 - inner**2) * depth(made_by))
-
-
+        along = np.mod(z, screw.pitch)  # way from one thread to the next, from the tip's side
+        deep = screw.radius - core
+        distal, proximal = (deep * np.tan(np.radians(a)) for a in (screw.distal_flank, screw.proximal_flank))
+        rise = np.clip(along / np.maximum(distal, 1e-9), 0, 1)
+        fall = np.clip((distal + screw.crest + proximal - along) / np.maximum(proximal, 1e-9), 0, 1)
+        profile = core + deep * np.minimum(rise, fall)
+    profile = np.where(z >= -screw.depth, profile, 0.0)
+    return float(np.pi * np.trapezoid(np.maximum(halo.outer_radius(z) ** 2 - profile**2, 0.0), z))

@@ -8,8 +8,20 @@ from math import pi, radians, tan
 
 from scenarios.levels import level, path_length
 from scenarios.protocol import (
-    Revised, Unknown, depth, halos, porosity, preset_volume, revised, screws, void_volume, volume
-)  # fmt: skip
+    Revised,
+    Unknown,
+    bvtv,
+    density,
+    depth,
+    foam_density,
+    halos,
+    lab_halo,
+    lab_screw,
+    preset_volume,
+    screws,
+    void_volume,
+    volume,
+)
 from scenarios.units import number
 
 SMALLEST_ROOT = 0.05  # mm of core left between two threads
@@ -266,7 +278,7 @@ def _augment_target(scenario):
     halo, screw = None, scenario.screw
     for i, kind, body in scenario.steps():
         if kind == "revise":
-            screw = revised(screw, body)
+            screw = Revised(screw, body)
         if kind == "halo":
             halo = i
         if kind != "augment":
@@ -297,7 +309,7 @@ def _thinner_revision(scenario):
                     f"a revision screw of {_mm(body.diameter)} is thinner than the hole of the first one "
                     f"({_mm(screw.diameter)}); use {_mm(screw.diameter)} or more"
                 )
-            new = revised(screw, body)
+            new = Revised(screw, body)
             if depth(new) < depth(screw) - 1e-9:
                 yield ("protocol", i, "revise", "insertion_depth" if body.insertion_depth is not None else "length"), (
                     f"the new screw ends {_mm(depth(new))} deep, short of the hole of the first one "
@@ -332,7 +344,8 @@ def _cement_fits(scenario):
         if kind != "augment":
             continue
         where, amount = ("protocol", i, "augment", "volume"), volume(body, specimen)
-        void = sum(void_volume(screws(scenario)[-1][1], halo, made) for at, halo, made in halos(scenario) if at < i)
+        last = lab_screw(screws(scenario)[-1][1])
+        void = sum(void_volume(last, lab_halo(halo, made)) for at, halo, made in halos(scenario) if at < i)
         if body.target == "halo" and void and amount < void:
             yield where, (
                 f"{number(amount / 1000)} ml do not fill the halo; it holds {number(round(void / 1000 + 0.05, 1))} ml, "
@@ -353,10 +366,11 @@ def _cement_room(specimen, void, scenario):
     if specimen.shape == "vertebra":
         sizes = level(specimen.level)
         body = pi / 4 * sizes["width"] * sizes["depth"] * sizes["height"]
-        return 0.4 * porosity(specimen) * body + void  # one screw's half, less the shell
+        return 0.4 * (1 - bvtv(specimen)) * body + void  # one screw's half, less the shell
     screw = screws(scenario)[-1][1]
     radius = specimen.diameter / 2 - MARGIN
-    return porosity(specimen) * pi * (radius**2 - screw.diameter**2 / 4) * min(depth(screw), specimen.length - MARGIN) / 2 + void
+    ring = pi * (radius**2 - screw.diameter**2 / 4)
+    return (1 - bvtv(specimen)) * ring * depth(screw) / 2 + void
 
 
 _RULES = [
@@ -388,13 +402,21 @@ _RULES = [
 # -- warnings -----------------------------------------------------------------------------------------------------------
 
 
-def _bmd(scenario):
-    specimen = scenario.specimen
-    if specimen.shape != "block" and specimen.bmd_kind.startswith("qct") and not 40 <= specimen.bmd <= 250:
-        yield ("specimen", "bmd"), (
-            f"{number(specimen.bmd)} mg/cm^3 lies outside what the bone laws were measured on, 40 to 250 mg/cm^3 "
-            f"(Kopperdahl 2002); take the result as an extrapolation"
-        )
+def _density(scenario):
+    """The range of the law that will be used, with its source, as the material library states it."""
+    from materials import library
+
+    specimen, found = scenario.specimen, []
+    if specimen.shape == "block":
+        key = "grade" if specimen.density is None else "density"
+        library.load("foam").density.check(foam_density(specimen), "foam density", found)
+    else:
+        key, law = "bmd", library.load("bone")
+        qct = specimen.bmd_kind.startswith("qct")
+        kind, value = ("qct_k2hpo4", law.qct_density) if qct else ("apparent", law.apparent_density)
+        value.check(density(specimen).to(kind).value, f"bone density ({kind})", found)
+    for sentence in found:
+        yield ("specimen", key), f"{sentence}; the result is an extrapolation"
 
 
 def _tight_pedicle(scenario):
@@ -416,4 +438,4 @@ def _ring(scenario):
         )
 
 
-_WARNINGS = [_bmd, _tight_pedicle, _ring]
+_WARNINGS = [_density, _tight_pedicle, _ring]

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Union
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
-from scenarios.units import Quantity
+from scenarios.units import Quantity, number
 
 LEVELS = tuple(f"T{i}" for i in range(1, 13)) + tuple(f"L{i}" for i in range(1, 6)) + ("S1",)
 # ASTM F1839: density of each grade, g/cm^3 (grade = nominal density in lb/ft^3).
@@ -322,3 +322,14 @@ class Scenario(Block):
     def steps(self):
         """[(index, kind, step body), ...] in protocol order."""
         return [(i, step_kind(step), getattr(step, step_kind(step))) for i, step in enumerate(self.protocol)]
+
+    def describe(self):
+        """One line: what is done to what."""
+        specimen = self.specimen
+        what = {
+            "vertebra": lambda: f"{specimen.level} with {number(specimen.bmd)} mg/cm^3",
+            "cylinder": lambda: f"bone cylinder with {number(specimen.bmd)} mg/cm^3",
+            "block": lambda: f"foam block, grade {specimen.grade}" if specimen.grade else "foam block",
+        }[specimen.shape]()
+        steps = ", ".join(kind for _, kind, _ in self.steps())
+        return f"{what}; screw {number(self.screw.diameter)} x {number(self.screw.length)} mm; {steps}"

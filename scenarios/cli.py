@@ -1,0 +1,161 @@
+"""The command line: what a user types, in a user's words. `python -m scenarios.cli VERB ...`
+
+Everything heavy is imported by the verb that needs it, so that help and checks answer at once.
+Exit codes: 0 completed, 2 bad input, 3 stopped short (the partial result is kept), 4 environment.
+"""
+
+from pathlib import Path
+import sys
+from typing import Annotated
+
+import typer
+
+COMPLETED, BAD_INPUT, STOPPED_SHORT, ENVIRONMENT = 0, 2, 3, 4
+
+app = typer.Typer(
+    name="halofix",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    help="Will this screw hold? A finite-element laboratory for pedicle screws in weak bone.\n\n"
+    "Describe in a scenario file what you would do to a specimen (put in a screw, loosen it, cement it, replace it, "
+    "pull it out); halofix reports the pullout force in newtons, the stiffness, and how the screw fails. "
+    "Start from a file in scenarios/, such as scenarios/native.yaml.",
+    epilog="Two more verbs: `./halofix doctor` examines the installation, `./halofix test` runs the tests. "
+    "Exit codes: 0 completed, 2 bad input, 3 stopped short (what was computed is kept), 4 environment.",
+)
+
+File = Annotated[Path, typer.Argument(metavar="FILE", help="Scenario file (.yaml).", show_default=False)]
+Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Scenario files (.yaml).", show_default=False)]
+Ranks = Annotated[int, typer.Option("-n", "--ranks", metavar="N", min=1, help="Processor cores to solve on.")]
+Resolution = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="coarse, standard or fine, in place of what the file says.", show_default=False),
+]
+
+
+def _out(default):
+    return typer.Option("--out", metavar="DIR", help=f"Where the result goes (default: {default}).", show_default=False)
+
+
+@app.command()
+def run(
+    file: File,
+    out: Annotated[Path | None, _out("results/<name>")] = None,
+    ranks: Ranks = 1,
+    resolution: Resolution = None,
+):
+    """Carry out one scenario: mesh, pull, report.
+
+    Prints the force on the screw step by step and leaves a result directory with the force-displacement curve
+    (curve.csv), the summary (result.json), figures and report.html.
+    """
+    from scenarios import runner
+
+    result = runner.run(file, out=out, ranks=ranks, resolution=resolution)
+    print(result.text())
+    raise typer.Exit(result.exit_code)
+
+
+@app.command()
+def compare(
+    files: Files,
+    out: Annotated[Path | None, _out("results/comparison")] = None,
+    ranks: Ranks = 1,
+    resolution: Resolution = None,
+):
+    """Carry out several scenarios and set them side by side.
+
+    The first file is the reference: its peak force counts as 1. Writes one result directory a scenario, comparison.csv
+    and report.html.
+    """
+    from scenarios import runner
+
+    comparison = runner.compare(files, out=out, ranks=ranks, resolution=resolution)
+    comparison.print()
+    raise typer.Exit(comparison.exit_code)
+
+
+@app.command()
+def check(files: Files):
+    """Check scenario files without running them.
+
+    Lists everything that is wrong with its line and what is allowed there, and warns of values outside what the
+    material laws were measured on.
+    """
+    from scenarios.loader import read
+
+    wrong = 0
+    for file in files:
+        reading = read(file)
+        wrong += bool(reading.problems)
+        for problem in reading.problems:
+            print(problem.text(file), file=sys.stderr)
+        for warning in reading.warnings:
+            print(f"{warning.text(file)} (warning)")
+        if reading.scenario:
+            print(f"{file}: ok, {reading.scenario.describe()}")
+    raise typer.Exit(BAD_INPUT if wrong else COMPLETED)
+
+
+@app.command()
+def schema():
+    """Print the JSON Schema of scenario files, for editors that complete and check while you type."""
+    from scenarios.loader import schema_text
+
+    print(schema_text(), end="")
+
+
+@app.command()
+def mesh(
+    file: File,
+    out: Annotated[Path | None, _out("results/<name>-mesh")] = None,
+    resolution: Resolution = None,
+    export: Annotated[
+        Path | None,
+        typer.Option(metavar="MODEL", help="Also write the mesh to this file; .inp for Abaqus and CalculiX, .vtu, .msh."),
+    ] = None,
+):
+    """Make and draw the mesh of a scenario, without pulling."""
+    from scenarios import runner
+
+    for line in runner.mesh(file, out=out, resolution=resolution, export=export):
+        print(line)
+
+
+@app.command()
+def report(directory: Annotated[Path, typer.Argument(metavar="DIR", help="A result directory.", show_default=False)]):
+    """Write report.html anew from a result directory, of one scenario or of a comparison."""
+    from scenarios import runner
+
+    print(runner.report(directory))
+
+
+def main():
+    """Run the command line; whatever happens, the user reads a sentence and not a traceback."""
+    from scenarios.trouble import BadInput, Environment
+
+    try:
+        app()
+    except BadInput as error:
+        print(error, file=sys.stderr)
+        sys.exit(BAD_INPUT)
+    except Environment as error:
+        print(f"halofix: {error}", file=sys.stderr)
+        sys.exit(ENVIRONMENT)
+    except ImportError as error:
+        print(f"halofix: {error}; `./halofix doctor` says what the environment lacks", file=sys.stderr)
+        sys.exit(ENVIRONMENT)
+    except OSError as error:
+        about = f" ({error.filename})" if error.filename else ""
+        print(f"halofix: {error.strerror or error}{about}", file=sys.stderr)
+        sys.exit(ENVIRONMENT)
+    except KeyboardInterrupt:
+        print("halofix: interrupted", file=sys.stderr)
+        sys.exit(STOPPED_SHORT)
+
+
+if __name__ == "__main__":
+    main()
