@@ -3,6 +3,8 @@
 Bodies: Panjabi 1991/92; pedicles: Zindrick 1987; levels between are interpolated.
 """
 
+SOURCE = "bodies: Panjabi 1991/92; pedicles: Zindrick 1987"
+
 # level: end-plate width, depth, posterior body height, pedicle width, pedicle height (mm), transverse, sagittal (deg)
 _TABLE = {
     "T1": (24.5, 18.5, 14.1, 7.9, 9.9, 27, 13),

@@ -1,0 +1,128 @@
+"""resolved.yaml: every value of a scenario, in internal units, with its unit and where it comes from."""
+
+from dataclasses import asdict
+from io import StringIO
+from typing import get_args
+
+from pydantic import BaseModel
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
+
+from scenarios import assemble, protocol
+from scenarios.levels import SOURCE as TABLE
+from scenarios.levels import level
+from scenarios.units import Quantity
+
+HEADER = """\
+# Every value of this run: value, unit (mm, N, MPa, s, mg/cm^3, deg), and its source: given in the scenario, the
+# default and its reason, a table, or derived. Laws of the materials with their sources: problem.json.
+"""
+
+
+def resolved_text(scenario, file_stem, overrides=None):
+    """YAML text. overrides: {path: (value, source)} of what did not come from the file, such as the command line."""
+    known = _known(scenario) | {("name",): (scenario.name or file_stem, None)} | (overrides or {})
+    tree = _block(scenario, (), known)
+    if derived := _derived(scenario):
+        tree["derived"] = derived
+    yaml = YAML()
+    yaml.width = 1000
+    stream = StringIO()
+    yaml.dump(tree, stream)
+    return HEADER + stream.getvalue()
+
+
+def _block(model, path, known):
+    tree = CommentedMap()
+    for name, field in type(model).model_fields.items():
+        here, value = (*path, name), getattr(model, name)
+        source = "given" if name in model.model_fields_set and value is not None else None
+        source = source or (field.json_schema_extra or {}).get("default_source", "given")
+        if here in known:
+            value, better = known[here]
+            source = better or source
+        if isinstance(value, BaseModel):
+            tree[name] = _block(value, here, known)
+        elif name == "protocol":
+            tree[name] = [_block(step, (*here, i), known) for i, step in enumerate(value)]
+        else:
+            tree[name] = _leaf(value, _unit(field), f"default: {source}" if _is_default(source) else source)
+    return tree
+
+
+def _is_default(source):
+    return not source.startswith(("given", "table", "derived", "preset", "nominal", "default"))
+
+
+def _leaf(value, unit, source):
+    leaf = CommentedMap({"value": value} | ({"unit": unit} if unit and value is not None else {}) | {"source": source})
+    leaf.fa.set_flow_style()
+    return leaf
+
+
+def _unit(field):
+    quantity = _quantity(field.annotation) or next((m for m in field.metadata if isinstance(m, Quantity)), None)
+    return quantity.unit if quantity else None
+
+
+def _quantity(annotation):
+    for part in get_args(annotation):
+        if isinstance(part, Quantity):
+            return part
+        if found := _quantity(part):
+            return found
+    return None
+
+
+def _known(scenario):
+    """{path: (value, source)} of what a default leaves open and the specimen, the table or the screw settles."""
+    specimen, fixture, found = scenario.specimen, scenario.fixture, {}
+    hold = {"vertebra": "potted", "cylinder": "side", "block": "support_ring"}[specimen.shape]
+    if fixture.hold is None:
+        found["fixture", "hold"] = hold, None
+    if specimen.shape == "vertebra":
+        for name in ("transverse", "sagittal"):
+            if getattr(specimen.trajectory, name) is None:
+                source = f"table: pedicle axis of {specimen.level}, {TABLE}"
+                found["specimen", "trajectory", name] = level(specimen.level)[name], source
+    if specimen.shape != "block":
+        found["fixture", "ring_inner_diameter"] = None, "default: there is no ring"
+    else:
+        found["fixture", "ring_inner_diameter"] = assemble.ring_inner_diameter(scenario), None
+        found["specimen", "density"] = protocol.foam_density(specimen), None
+    for path, screw in protocol.screws(scenario):
+        if screw.insertion_depth is None:
+            found[*path, "insertion_depth"] = protocol.depth(screw), None
+        if isinstance(screw, protocol.Revised):
+            for name in type(screw.new).model_fields:
+                if getattr(screw.new, name) is None and name != "insertion_depth":
+                    found[*path, name] = getattr(screw, name), None
+            if screw.new.insertion_depth is None:
+                found[*path, "insertion_depth"] = protocol.depth(screw), None
+    for i, kind, body in scenario.steps():
+        if kind == "halo" and body.shape == "hourglass" and body.waist is None:
+            found["protocol", i, "halo", "waist"] = body.thickness / 4, None
+        if kind == "augment" and body.volume == "preset":
+            found["protocol", i, "augment", "volume"] = protocol.preset_volume(specimen)
+    return found
+
+
+def _derived(scenario):
+    """Values that follow from the given ones and are handed to mesh and solver."""
+    made, tree = assemble.parts(scenario), CommentedMap()
+    if isinstance(scenario.resolution, str):
+        source = f"derived: edge lengths and sectors of `{scenario.resolution}`"
+        tree["edges"] = {
+            name: _leaf(value, "1" if name == "sectors" else "mm", source)
+            for name, value in asdict(made.resolution).items()
+        }
+    if scenario.specimen.shape != "block":
+        source = "derived: from bmd and bmd_kind by the conversions of materials/library/density.yaml"
+        tree["bone_volume_fraction"] = _leaf(round(protocol.bvtv(scenario.specimen), 4), "1", source)
+    if made.cement:
+        if made.halo:
+            void = round(protocol.void_volume(made.screw, made.halo), 1)
+            tree["halo_void"] = _leaf(void, "mm^3", "derived: between the screw and the outside of the halo")
+        source = "derived: void that the cement fills first, and bone whose pores take the rest"
+        tree["cement_bulk_volume"] = _leaf(round(made.cement.bulk_volume, 1), "mm^3", source)
+    return tree

@@ -1,0 +1,113 @@
+"""The solver as a process of its own: started, watched, and stopped in order when the user or the machine says so."""
+
+from contextlib import contextmanager
+import json
+import os
+from pathlib import Path
+import shutil
+import signal
+import subprocess
+import sys
+
+from scenarios.trouble import Environment
+
+ROOT = Path(__file__).resolve().parent.parent
+COMPLETED, STOPPED_SHORT, ENVIRONMENT = 0, 3, 4
+GRACE = 15.0  # seconds a stopped solver has to end by itself
+STDERR = "solver_messages.txt"
+
+
+class Interrupted(Exception):
+    """The user (Ctrl-C) or the batch system (SIGTERM) has stopped the run."""
+
+
+def check_ranks(ranks):
+    """Raise Environment unless the solver can be started on so many processes here."""
+    cores = len(os.sched_getaffinity(0))
+    if ranks > cores:
+        raise Environment(f"{ranks} processes were asked for (-n) but this machine lets us use {cores} cores")
+    if ranks > 1 and not shutil.which("mpirun"):
+        raise Environment("solving on several cores needs mpirun, which is not on PATH; ./halofix doctor says more")
+
+
+def environment():
+    """Environment of a child process that imports halofix's packages."""
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    return os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+
+def solve(directory, ranks, on_step):
+    """Run the solver on `directory`; on_step is called with the record of each load step. Returns its exit code.
+
+    Raises Interrupted once the solver has been stopped.
+    """
+    command = [sys.executable, "-m", "fem", str(directory.resolve()), "--expect-ranks", str(ranks)]
+    if ranks > 1:
+        command = ["mpirun", "-n", str(ranks), *command]
+    with open(directory / STDERR, "wb") as messages, _terminable():
+        # Its own session: Ctrl-C reaches us alone, and we end the whole group of ranks.
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=messages, env=environment(), start_new_session=True, text=True
+        )
+        try:
+            for line in process.stdout:
+                if record := _record(line):
+                    on_step(record)
+            return process.wait()
+        except KeyboardInterrupt:
+            raise Interrupted from None
+        finally:
+            _end(process)
+
+
+def _record(line):
+    """The record of a load step, or None for any other line."""
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return None
+    return record if isinstance(record, dict) and {"step", "force_N", "displacement_mm"} <= record.keys() else None
+
+
+@contextmanager
+def _terminable():
+    """SIGTERM, which batch systems send at the time limit, acts like Ctrl-C."""
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    try:
+        before = signal.signal(signal.SIGTERM, stop)
+    except ValueError:  # not in the main thread: signals are someone else's
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _end(process):
+    if process.poll() is not None:
+        return
+    for sign, patience in ((signal.SIGTERM, GRACE), (signal.SIGKILL, GRACE)):
+        try:
+            os.killpg(process.pid, sign)
+            process.wait(patience)
+            return
+        except subprocess.TimeoutExpired:
+            continue
+        except ProcessLookupError:
+            return
+
+
+def last_words(directory):
+    """The last line that the solver wrote to its error stream, or ''; the file is dropped if it is empty."""
+    file = directory / STDERR
+    lines = [line.strip() for line in file.read_text(errors="replace").splitlines() if line.strip()]
+    if not lines:
+        file.unlink()
+        return ""
+    # mpirun ends with a banner of its own; the sentence of the solver comes before.
+    own = [line for line in lines if line.startswith("halofix:") or "Error" in line.split(":")[0]]
+    return (own or lines)[-1].removeprefix("halofix: ")
