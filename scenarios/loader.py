@@ -71,6 +71,7 @@ def read(file):
                 document.add(path, message)
         if not document.problems:
             warnings = [Problem(tuple(path), document.line(path), text) for path, text in rules.warnings(scenario)]
+        scenario = scenario and scenario.named(Path(file).stem)
     problems = sorted(document.problems, key=lambda p: p.line)
     return Reading(Path(file), None if problems else scenario, problems, warnings, document.text)
 

@@ -19,9 +19,9 @@ HEADER = """\
 """
 
 
-def resolved_text(scenario, file_stem, overrides=None):
+def resolved_text(scenario, overrides=None):
     """YAML text. overrides: {path: (value, source)} of what did not come from the file, such as the command line."""
-    known = _known(scenario) | {("name",): (scenario.name or file_stem, None)} | (overrides or {})
+    known = _known(scenario) | (overrides or {})
     tree = _block(scenario, (), known)
     if derived := _derived(scenario):
         tree["derived"] = derived

@@ -323,6 +323,15 @@ class Scenario(Block):
         """[(index, kind, step body), ...] in protocol order."""
         return [(i, step_kind(step), getattr(step, step_kind(step))) for i, step in enumerate(self.protocol)]
 
+    def named(self, stem):
+        """The same scenario, called after its file if it has no name of its own."""
+        if self.name is not None:
+            return self
+        given = self.model_fields_set
+        copy = self.model_copy(update={"name": stem})
+        copy.model_fields_set.difference_update({"name"} - given)
+        return copy
+
     def describe(self):
         """One line: what is done to what."""
         specimen = self.specimen
