@@ -16,6 +16,7 @@ from ruamel.yaml.nodes import MappingNode, ScalarNode
 
 LARGEST = 1_000_000  # bytes; a scenario is a page of text
 MOST_VALUES = 20_000  # aliases can make a short file explode
+EMPTY = "the file is empty; a scenario needs the blocks `specimen`, `screw` and `protocol`"
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,13 @@ def read_document(file):
     root = _compose(document)
     if root is not None:
         document.lines[()] = root.start_mark.line + 1
-        document.data = _Builder(document).build(root, ())
+        builder = _Builder(document)
+        document.data = builder.build(root, ())
+        if builder.endless:
+            document.data = None
+            document.add((), "aliases (`*name`) make this file endless; write the values out", line=1)
+        elif document.data is None and not document.problems:
+            document.add((), EMPTY, line=1)
     return document
 
 
@@ -113,7 +120,9 @@ def _compose(document):
     except RecursionError:
         document.add((), "lists or mappings are nested too deeply for a scenario", line=1)
     except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
+        # What is never closed is best looked for where it was opened.
+        unclosed = error.context_mark and re.search("stream end|end of stream", error.problem or "")
+        mark = error.context_mark if unclosed else error.problem_mark or error.context_mark
         document.add((), _syntax(error), line=mark.line + 1 if mark else 1)
     except YAMLError as error:
         position = getattr(error, "position", 0)
@@ -124,7 +133,7 @@ def _compose(document):
     else:
         nodes = [node for node in nodes if node is not None]
         if not nodes or (len(nodes) == 1 and isinstance(nodes[0], ScalarNode) and not nodes[0].value):
-            document.add((), "the file is empty; a scenario needs the blocks `specimen`, `screw` and `protocol`", line=1)
+            document.add((), EMPTY, line=1)
         elif len(nodes) > 1:
             line = nodes[1].start_mark.line + 1
             document.add((), "a second document begins here (after `---`); write one scenario a file", line=line)
@@ -144,19 +153,26 @@ def _syntax(error):
     return f"YAML:{context} {problem}{remedy}"
 
 
+def _plain_tag(tag):
+    return tag in {f"tag:yaml.org,2002:{kind}" for kind in ("map", "seq", "str", "int", "float", "bool", "null", "timestamp")}
+
+
 class _Builder:
     """Turns nodes into dict, list, str, int, float, bool; null is refused by name where it is met."""
 
     def __init__(self, document):
         self.document = document
         self.count = 0
+        self.endless = False
         self.open = set()  # nodes being built: an alias to one of them is a loop
 
     def build(self, node, path):
         self.count += 1
         if id(node) in self.open or self.count > MOST_VALUES:
-            if () not in self.document.flagged:
-                self.document.add((), "aliases (`*name`) make this file endless; write the values out", line=1)
+            self.endless = True
+            return None
+        if not _plain_tag(str(node.tag)):
+            self.document.add(path, f"`{node.tag}`: tags are not part of the language; write the value alone")
             return None
         if isinstance(node, ScalarNode):
             return self.scalar(node, path)
@@ -200,9 +216,6 @@ class _Builder:
     def scalar(self, node, path):
         tag, text = str(node.tag), node.value
         self.document.lines.setdefault(path, node.start_mark.line + 1)
-        if not tag.startswith("tag:yaml.org,2002:") or tag.rpartition(":")[2] in ("binary", "set", "omap", "pairs"):
-            self.document.add(path, f"`{tag}` tags are not part of the language; write the value alone")
-            return None
         kind = tag.rpartition(":")[2]
         if kind == "null":
             return None

@@ -351,6 +351,8 @@ def _cement_fits(scenario):
                 f"{number(amount / 1000)} ml do not fill the halo; it holds {number(round(void / 1000 + 0.05, 1))} ml, "
                 f"and a half-filled halo is not available yet"
             )
+        if specimen.shape == "block" and not void:
+            continue  # there is nothing to fill, which is said of the target
         room = _cement_room(specimen, void, scenario)
         if amount > room:
             yield where, (
