@@ -115,12 +115,12 @@ class Domain:
         """Points of all node-split interfaces: facet edge midpoints with weight A/3 in 3D (degree 2, node to node);
         Simpson points on axisymmetric edges. Each rank gets those whose plus node it owns."""
         lab, dim = self.lab, self.dim
-        names = sorted({k.split("/")[1] for k in lab if k.startswith("interface/")})
+        names = sorted(k.split("/")[1] for k in lab if k.startswith("minus/"))
         points = lab["points"]
         keys_m, keys_p, normal, weight, size, kind, xs, regions_m, regions_p = ([] for _ in range(9))
         for number, name in enumerate(names):
-            minus = lab[f"interface/{name}/minus"].astype(np.int64)
-            plus = lab[f"interface/{name}/plus"].astype(np.int64)
+            minus = lab[f"minus/{name}"].astype(np.int64)
+            plus = lab[f"plus/{name}"].astype(np.int64)
             if len(minus) == 0:
                 continue
             xm = points[minus]

@@ -20,7 +20,7 @@ from numba import njit
 from petsc4py import PETSc
 
 PENALTY = 4.0
-RESIDUAL = 1e-4  # stiffness left at open or sliding points, relative to the penalty: keeps the tangent regular
+RESIDUAL = 1e-5  # stiffness left at open or sliding points, relative to the penalty: keeps the tangent regular
 
 
 @njit(cache=True)

@@ -5,6 +5,8 @@ the reaction: forces on screw and support come from virtual work, never from int
 """
 
 import numpy as np
+from dolfinx.la import InsertMode
+from mpi4py import MPI
 from petsc4py import PETSc
 
 from fem._compat import wrap_vector
@@ -130,9 +132,8 @@ class Model:
         modulus = self.laws.modulus()
         for r in np.unique(self.domain.region):
             out[r] = modulus[self.law[np.flatnonzero(self.domain.region == r)[0]]]
-        from mpi4py import MPI
-
-        return self.comm.allreduce(out, op=MPI.MAX)
+        self.comm.Allreduce(MPI.IN_PLACE, out, op=MPI.MAX)
+        return out
 
     def _make_cortex(self, cortex):
         lab = self.domain.lab
@@ -206,8 +207,6 @@ class Model:
                         *self.laws.tables(), self.eps_p, self.kappa, self.integrity, eps_p, kappa, self.tear_step,
                         self.stress, self.tangent, self.status, f)
         self.cortex_energy = self.cortex.add_force(u, f) if self.cortex else 0.0
-        from dolfinx.la import InsertMode
-
         self._r.scatter_reverse(InsertMode.add)
         self.contact_force.set(0.0)
         self.interface.update(self.uv)

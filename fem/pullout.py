@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 import numpy as np
+from mpi4py import MPI
 
 from fem.newton import solve
 
@@ -144,8 +145,6 @@ class Pullout:
         return float(self.model.comm.allreduce(float(value)))
 
     def _max(self, array):
-        from mpi4py import MPI
-
         return float(self.model.comm.allreduce(float(array.max()) if array.size else 0.0, op=MPI.MAX))
 
     def summary(self):

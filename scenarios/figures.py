@@ -25,6 +25,7 @@ from scenarios.sections import cut, outline
 from scenarios.style import (
     CORTEX_COLOUR, RC, REGION_COLOURS, REGION_LAYERS, REGION_WORDS, RUN_MARKERS, run_style,
 )
+from scenarios.trouble import BadInput
 
 plt.rcParams.update(RC)
 DIRECTIONS = (("left", (1, 0, 0)), ("right", (-1, 0, 0)), ("posterior", (0, 1, 0)), ("anterior", (0, -1, 0)),
@@ -37,17 +38,17 @@ def curves(results, path):
     """Force over displacement of the head, one line a run, its peak marked and named in the legend below."""
     fig, ax = plt.subplots(figsize=(7.4, 4.3))
     for index, result in enumerate(results):
-        if not len(result.curve.get("force_N", ())):
+        if not len(result.columns.get("force_N", ())):
             continue
         look, peak = run_style(index), result.peak
         label = textwrap.shorten(result.name, 70) + (f":  {peak[1]:.0f} N at {peak[0]:.2f} mm" if peak else "")
         if result.status != "completed":
             label += "  (× stopped short)"
-        ax.plot(result.curve["displacement_mm"], result.curve["force_N"], linewidth=1.8, label=label,
+        ax.plot(result.columns["displacement_mm"], result.columns["force_N"], linewidth=1.8, label=label,
                 marker=RUN_MARKERS[index % len(RUN_MARKERS)], markersize=7, markeredgecolor="white",
-                markevery=[int(np.argmax(result.curve["force_N"]))] if peak else [], **look)
+                markevery=[int(np.argmax(result.columns["force_N"]))] if peak else [], **look)
         if result.status != "completed":
-            ax.plot(result.curve["displacement_mm"][-1], result.curve["force_N"][-1], "x", color=look["color"], ms=7)
+            ax.plot(result.columns["displacement_mm"][-1], result.columns["force_N"][-1], "x", color=look["color"], ms=7)
     ax.set(xlabel="displacement of the screw head (mm)", ylabel="force (N)", xlim=(0, None), ylim=(0, None))
     ax.legend(loc="upper left", bbox_to_anchor=(-0.02, -0.14), handlelength=3.6, fontsize=9)
     return _save(fig, path)
@@ -224,21 +225,6 @@ def peak_figure(directory, path):
     return _save(fig, path)
 
 
-def damaged_volume(directory, threshold=0.5):
-    """Volume (mm^3) of bone or foam that had lost more than `threshold` of its stiffness at the peak."""
-    mesh = read_mesh(directory)
-    _, fields = read_fields(directory)
-    x = mesh["points"][mesh["cells"]]
-    edges = x[:, 1:] - x[:, :1]
-    if mesh["flat"]:
-        area = 0.5 * np.abs(edges[:, 0, 0] * edges[:, 1, 2] - edges[:, 0, 2] * edges[:, 1, 0])
-        volume = 2 * np.pi * x[:, :, 0].mean(axis=1) * area
-    else:
-        volume = np.abs(np.linalg.det(edges)) / 6
-    counted = np.isin(mesh["region"], [2, 3, 4, 5]) & (fields["damage"] > threshold)
-    return float(volume[counted].sum())
-
-
 # -- mesh --------------------------------------------------------------------------------------------------------------
 
 def mesh(directory, path=None):
@@ -307,17 +293,17 @@ def _attempt(what, make, *arguments):
         return None
 
 
-def run_figures(result):
+def run_figures(run):
     """Figures of one run into its `figures` directory; returns {what: path} of those made."""
-    folder = result.path / "figures"
+    folder = run.directory / "figures"
     made = {}
-    if result.curve:
-        made["curve"] = _attempt("force-displacement figure", curves, [result], folder / "curve.png")
-    if (result.path / "mesh.npz").exists():
-        made["cut"] = _attempt("cut", cut_figure, result.path, folder / "cut.png")
-        if (result.path / "peak.vtu").exists():
-            made["peak"] = _attempt("figure of the peak", peak_figure, result.path, folder / "peak.png")
-        made["mesh"] = _attempt("figure of the mesh", mesh, result.path, folder / "mesh.png")
+    if run.columns:
+        made["curve"] = _attempt("force-displacement figure", curves, [run], folder / "curve.png")
+    if (run.directory / "mesh.npz").exists():
+        made["cut"] = _attempt("cut", cut_figure, run.directory, folder / "cut.png")
+        if (run.directory / "peak.vtu").exists():
+            made["peak"] = _attempt("figure of the peak", peak_figure, run.directory, folder / "peak.png")
+        made["mesh"] = _attempt("figure of the mesh", mesh, run.directory, folder / "mesh.png")
     return {what: path for what, path in made.items() if path}
 
 
@@ -334,13 +320,13 @@ def main(argv):
         return 2
     directory = Path(argv[0])
     try:
-        results = resultdir.read_all(directory)
-    except resultdir.NotAResult as error:
+        found = resultdir.runs(directory)
+    except BadInput as error:
         print(error, file=sys.stderr)
         return 2
-    made = [path for result in results for path in run_figures(result).values()]
-    if results[0].path != directory:
-        made += comparison_figures(results, directory / "figures").values()
+    made = [path for run in found for path in run_figures(run).values()]
+    if (directory / "comparison.csv").exists():
+        made += comparison_figures(found, directory / "figures").values()
     for path in made:
         print(path)
     return 0

@@ -1,0 +1,90 @@
+"""A resolved scenario in sentences, as the methods section of a paper would put them."""
+
+TARGETS = {"halo": "into the halo", "fenestrations": "through the holes of the screw", "tip": "round the tip",
+           "anterior_two_thirds": "round the front two thirds of the screw"}
+HOLDS = {"potted": "potted", "side": "held on its side surface", "support_ring": "held down by a support ring"}
+KINDS = {"qct_k2hpo4": "QCT, K2HPO4 equivalent", "qct_ha": "QCT, hydroxyapatite equivalent", "ash": "ash density",
+         "apparent": "apparent density"}
+
+
+def value(tree, *path):
+    """Value of the leaf at `path` of a resolved document, or None."""
+    for key in path:
+        tree = tree.get(key) if isinstance(tree, dict) else None
+    return tree.get("value") if isinstance(tree, dict) else tree
+
+
+def specimen(resolved):
+    """'L3 vertebra, left pedicle, BMD 70 mg/cm³ (QCT, K2HPO4 equivalent), potted'"""
+    part = resolved.get("specimen", {})
+    shape = value(part, "shape")
+    if shape == "block":
+        words = [f"{value(part, 'width'):g} × {value(part, 'height'):g} mm block of polyurethane foam, "
+                 f"{value(part, 'density'):g} mg/cm³"]
+    elif shape == "cylinder":
+        words = [f"cylinder of trabecular bone, {value(part, 'diameter'):g} × {value(part, 'length'):g} mm"]
+    else:
+        words = [f"{value(part, 'level')} vertebra, {value(part, 'side')} pedicle"]
+    if value(part, "bmd") is not None:
+        words.append(f"BMD {value(part, 'bmd'):g} mg/cm³ ({KINDS.get(value(part, 'bmd_kind'), 'QCT')})")
+    if hold := HOLDS.get(value(resolved, "fixture", "hold")):
+        words.append(hold)
+    return ", ".join(words)
+
+
+def screw(part):
+    """'6.5 × 45 mm, core 4.5 mm, pitch 2.75 mm, Ti6Al4V'"""
+    words = [f"{value(part, 'diameter'):g} × {value(part, 'length'):g} mm", f"core {value(part, 'core_diameter'):.3g} mm"]
+    if value(part, "thread") == "smooth":
+        words.append("a plain pin")
+    else:
+        words.append(f"pitch {value(part, 'pitch'):g} mm")
+    if count := value(part, "fenestration", "count"):
+        words.append(f"{count} holes of {value(part, 'fenestration', 'diameter'):g} mm")
+    return ", ".join([*words, str(value(part, "material"))])
+
+
+def protocol(resolved, problem):
+    """One sentence a step, in order; steps that cannot be read are named only."""
+    sentences = []
+    for step in resolved.get("protocol", ()):
+        kind = next(iter(step), "")
+        body = step.get(kind) or {}
+        try:
+            sentences.append(_STEPS[kind](body, resolved, problem))
+        except (KeyError, TypeError, ValueError):
+            sentences.append(f"Step: {kind}.")
+    return sentences
+
+
+def _insert(body, resolved, problem):
+    depth = value(resolved, "screw", "insertion_depth")
+    words = f"Insert the screw ({screw(resolved['screw'])}) {depth:g} mm deep"
+    damage = problem.get("insertion", {})
+    if damage.get("damage") and damage.get("regions"):
+        words += (f"; bone up to {damage['radius']:g} mm from the axis loses {100 * damage['damage']:.0f} % of its stiffness "
+                  "and strength by that")
+    return words + "."
+
+
+def _halo(body, resolved, problem):
+    shape = {"hourglass": "hourglass-shaped", "cylinder": "even"}[value(body, "shape")]
+    content = {"fibrous": "filled with fibrous tissue", "empty": "empty"}[value(body, "content")]
+    return f"Loosen it: {shape} halo up to {value(body, 'thickness'):g} mm thick, {content}."
+
+
+def _augment(body, resolved, problem):
+    return f"Inject {value(body, 'volume') / 1000:g} ml of PMMA {TARGETS[value(body, 'target')]}."
+
+
+def _revise(body, resolved, problem):
+    return f"Replace the screw by another ({screw(body)}), {value(body, 'insertion_depth'):g} mm deep."
+
+
+def _pullout(body, resolved, problem):
+    rate, drop = 60 * value(body, "rate"), value(body, "stop", "force_drop")
+    return (f"Pull along the axis at {rate:.3g} mm/min until the force has fallen by {drop:g} % from its peak, "
+            f"or to {value(body, 'stop', 'displacement'):g} mm.")
+
+
+_STEPS = {"insert": _insert, "halo": _halo, "augment": _augment, "revise": _revise, "pullout": _pullout}
