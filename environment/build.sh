@@ -7,14 +7,21 @@ extra_mounts=()
 started=$SECONDS
 pid=
 
-# What nobody here reads or links: documentation, translations, other languages' compilers, static libraries.
+# What nobody here reads, links or loads: documentation, translations, other languages' compilers, static libraries,
+# and OpenMPI's way to AMD graphics cards, which alone brings another LLVM.
 unneeded=(
     '/usr/share/doc/*' '/usr/share/man/*' '/usr/share/info/*' '/usr/share/locale/*' '/usr/share/javascript/*'
     '/usr/share/opencascade/data/*' '/usr/share/cmake-*' '/usr/share/lintian/*' '/usr/include/boost/*'
     '/usr/libexec/valgrind/*' '/usr/lib/*/valgrind/*' '/usr/libexec/gcc/*/cc1plus' '/usr/libexec/gcc/*/f951'
-    '/usr/libexec/gcc/*/lto1' '/usr/lib/*-linux-gnu/*.a' '/usr/lib/python3*/config-*/*.a'
+    '/usr/libexec/gcc/*/lto1' '/usr/lib/*/lib*san.so*' '/usr/lib/llvm-*/bin/*'
+    '/usr/lib/*-linux-gnu/*.a' '/usr/lib/python3*/config-*/*.a'
+    '/usr/lib/*/libLLVM-17*' '/usr/lib/*/libLLVM.so.17*' '/usr/lib/*/libamd_comgr*'
+    '/usr/lib/*/libamdhip64*' '/usr/lib/*/libhsa-runtime64*' '/usr/lib/*/ucx/*rocm*'
 )
-needed=('/usr/share/doc/*/copyright' '/usr/share/locale/locale.alias' '/usr/lib/*-linux-gnu/libc_nonshared.a')
+needed=(
+    '/usr/share/doc/*/copyright' '/usr/share/locale/locale.alias'
+    '/usr/lib/*-linux-gnu/libc_nonshared.a' '/usr/lib/gcc/*/libgcc*.a'
+)
 
 build() {
     mkdir -p "$cache" || fail "cannot write to $cache" "Set XDG_CACHE_HOME to a folder that you may write to."
@@ -72,7 +79,8 @@ build_debian() {
     step "virtual environment" inside python3 -m venv --system-site-packages /usr/lib/halofix &&
         step "wheels" inside python3 -m pip install --no-input --disable-pip-version-check \
             --requirement "$repo/environment/requirements.txt" || give_up "the wheels could not be installed"
-    step "check" inside python3 "$repo/environment/doctor.py" --import || give_up "the environment does not work"
+    step "check" inside python3 "$repo/environment/doctor.py" --import &&
+        step "first compiled forms" inside python3 "$repo/environment/doctor.py" --solve || give_up "the environment does not work"
     finish debian
 }
 
@@ -115,6 +123,7 @@ make_userland() {  # Debian 13 in $managed/rootfs, from the host's mirror or els
     local packages path mirror unpacking
     packages=$(sed -e 's/[[:space:]]*#.*//' -e '/^$/d' "$repo/environment/packages.txt" | paste -sd ,)
     local options=(--variant=apt --verbose "--include=$packages" --aptopt='APT::Install-Recommends "false"')
+    options+=(--dpkgopt=force-unsafe-io)  # a build that is cut short is thrown away anyway
     # The host's proxy settings.
     apt-config dump 2> /dev/null | grep -iE '^Acquire::(http|https|ftp)::.*(Proxy|CaInfo)' > "$managed/apt.conf"
     options+=("--aptopt=$managed/apt.conf")

@@ -5,35 +5,18 @@
 ``doctor.py --import``  imports every module and names the ones that fail; 0 or 4
 ``doctor.py --solve``   one rank of the doctor's two-rank solve
 
-It runs in any Python 3 that a user may name, so the standard library alone is imported at the top.
+It runs in any Python 3 that a user may name, and ``--has`` at each start of halofix: little is imported at the top.
 """
 
-import hashlib
 import importlib
 import importlib.util
 import os
-import re
-import shutil
-import subprocess
 import sys
-import tempfile
 
 MODULES = (
     "dolfinx basix ufl ffcx petsc4py mpi4py gmsh numba numpy scipy pydantic ruamel.yaml pint typer rich jinja2 pandas "
     "matplotlib pyvista vtkmodules meshio skimage pytest"
 ).split()
-
-
-def specs():
-    """Where each module would be imported from; None for those that are not there."""
-    found = {}
-    for name in MODULES:
-        try:
-            spec = importlib.util.find_spec(name)
-        except (ImportError, ValueError):
-            spec = None
-        found[name] = spec and spec.origin
-    return found
 
 
 def problems():
@@ -59,10 +42,19 @@ def problems():
 
 def has_everything(memory):
     """Whether all modules are there: looked up each time, imported once for each state of this Python."""
-    found = specs()
-    if not all(found.values()):
-        return False
-    state = [sys.executable, sys.version] + [[path, os.path.getmtime(path)] for path in sorted(found.values())]
+    files = []
+    for name in MODULES:
+        try:
+            spec = importlib.util.find_spec(name)
+        except (ImportError, ValueError):
+            return False
+        if not spec or not spec.origin:
+            return False
+        files.append(spec.origin)
+
+    import hashlib
+
+    state = [sys.executable, sys.version] + [[path, os.path.getmtime(path)] for path in files]
     stamp = os.path.join(memory, "python-" + hashlib.sha256(repr(state).encode()).hexdigest()[:12])
     if not os.path.exists(stamp):
         if problems():
@@ -94,17 +86,22 @@ def solve():
 
 
 def call(command, seconds=120):
-    """Run a command; (whether it ended well, its standard output, the last line of its standard error)."""
+    """Run a command; (whether it ended well, its standard output, the telling line of its standard error)."""
+    import subprocess
+
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds)
     except (OSError, subprocess.TimeoutExpired) as error:
         return False, "", str(error)
-    lines = [line for line in done.stderr.splitlines() if line.strip()]
-    return done.returncode == 0, done.stdout.strip(), lines[-1] if lines else "exit code %d" % done.returncode
+    lines = [line.strip() for line in done.stderr.splitlines() if line.strip(" -")]
+    telling = [line for line in lines if "rror" in line] or lines[-1:] or ["exit code %d" % done.returncode]
+    return done.returncode == 0, done.stdout.strip(), telling[0]
 
 
 def blas():
     """(fast?, name) of the BLAS that numpy and PETSc have loaded."""
+    import re
+
     from petsc4py import PETSc  # noqa: F401  loads the library
 
     try:
@@ -141,6 +138,8 @@ def doctor():
               "halofix then finds its own environment")
         return 4
 
+    import shutil
+    import tempfile
     from importlib.metadata import version
 
     import dolfinx
@@ -161,7 +160,7 @@ def doctor():
         line(False, "MPI", "mpirun is not on PATH", "install OpenMPI or MPICH in the same environment")
     else:
         good, text, error = call([mpirun, "-n", "2", sys.executable, os.path.abspath(__file__), "--solve"])
-        line(good and text == "2 ranks", "MPI", "a solve on %s with %s" % (text or "2 ranks failed: " + error, mpirun),
+        line(good and text == "2 ranks", "MPI", "a solve on %s with %s" % (text, mpirun) if good else error,
              "mpirun must belong to the MPI of this environment's mpi4py, and two processors must be allowed")
     good, text, error = call([sys.executable, "-c", PICTURE])
     line(good, "pictures", "rendered without a display" if good else error,
