@@ -102,7 +102,10 @@ def check(files: Files):
 
 @app.command()
 def schema():
-    """Print the JSON Schema of scenario files, for editors that complete and check while you type."""
+    """Print the JSON Schema of scenario files.
+
+    Editors complete and check a scenario with it while you type; the files in scenarios/ name it in their first line.
+    """
     from scenarios.loader import schema_text
 
     print(schema_text(), end="")
@@ -127,7 +130,10 @@ def mesh(
 
 @app.command()
 def report(directory: Annotated[Path, typer.Argument(metavar="DIR", help="A result directory.", show_default=False)]):
-    """Write report.html anew from a result directory, of one scenario or of a comparison."""
+    """Write the report of a result directory anew.
+
+    Of one scenario or of a comparison; everything in it comes from the files of that directory.
+    """
     from scenarios import runner
 
     print(runner.report(directory))
@@ -138,7 +144,7 @@ def main():
     from scenarios.trouble import BadInput, Environment
 
     try:
-        app()
+        app(prog_name="halofix")
     except BadInput as error:
         print(error, file=sys.stderr)
         sys.exit(BAD_INPUT)

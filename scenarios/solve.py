@@ -36,18 +36,26 @@ def environment():
     return os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
+def command(directory, ranks):
+    """Command line of the solver on `directory`."""
+    words = [sys.executable, "-m", "fem", str(directory.resolve()), "--expect-ranks", str(ranks)]
+    return words if ranks == 1 else ["mpirun", "-n", str(ranks), *words]
+
+
 def solve(directory, ranks, on_step):
     """Run the solver on `directory`; on_step is called with the record of each load step. Returns its exit code.
 
     Raises Interrupted once the solver has been stopped.
     """
-    command = [sys.executable, "-m", "fem", str(directory.resolve()), "--expect-ranks", str(ranks)]
-    if ranks > 1:
-        command = ["mpirun", "-n", str(ranks), *command]
     with open(directory / STDERR, "wb") as messages, _terminable():
         # Its own session: Ctrl-C reaches us alone, and we end the whole group of ranks.
         process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=messages, env=environment(), start_new_session=True, text=True
+            command(directory, ranks),
+            stdout=subprocess.PIPE,
+            stderr=messages,
+            env=environment(),
+            start_new_session=True,
+            text=True,
         )
         try:
             for line in process.stdout:

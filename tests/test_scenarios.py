@@ -1,0 +1,379 @@
+"""The scenario language, what it turns into, and how runs are kept."""
+
+import json
+import os
+from pathlib import Path
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+from ruamel.yaml import YAML
+
+import meshes
+from meshes import specimen as lab
+from meshes.labmesh import LabMesh
+import scenarios
+from scenarios import assemble, protocol, runner, solve, spec
+from scenarios.loader import load, read, schema_text
+from scenarios.result import Comparison, Result
+from scenarios.trouble import BadInput
+from scenarios.units import Quantity
+
+ROOT = Path(__file__).resolve().parent.parent
+SHIPPED = sorted((ROOT / "scenarios").glob("*.yaml"))
+SCREW = "{diameter: 6.5 mm, length: 45 mm, pitch: 2.75 mm, core_diameter: 4.5 mm}"
+
+
+def write(directory, steps, specimen="{level: L3, bmd: 70 mg/cm^3}", screw=SCREW, more="", name="case.yaml"):
+    """A scenario file with the given steps."""
+    lines = [f"specimen: {specimen}", f"screw: {screw}", "protocol:", *(f"  - {step}" for step in steps), more, ""]
+    file = directory / name
+    file.write_text("\n".join(lines))
+    return file
+
+
+def parts_of(directory, *steps, **blocks):
+    return assemble.parts(load(write(directory, ["insert: {}", *steps, "pullout: {}"], **blocks)))
+
+
+# -- the files we ship --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.stem)
+def test_shipped_scenarios_are_valid_and_explained(file):
+    reading = read(file)
+    assert reading.scenario, reading.problems
+    assert reading.text.startswith("# yaml-language-server: $schema=schema.json\n")
+    assert reading.text.count("#") > 8
+    assert reading.scenario.name != file.stem, "a shipped scenario has a name in words"
+
+
+def test_shipped_scenarios_are_the_lab_series():
+    names = {"native", "loosened", "augmented_halo", "oversized_revision", "fenestrated", "foam_f543", "cylinder_native"}
+    assert names <= {file.stem for file in SHIPPED}
+
+
+def test_schema_is_current():
+    assert (ROOT / "scenarios" / "schema.json").read_text() == schema_text(), "halofix schema > scenarios/schema.json"
+
+
+def test_schema_knows_units_keys_and_defaults():
+    schema = json.loads(schema_text())
+    screw = schema["$defs"]["Screw"]
+    assert screw["additionalProperties"] is False and screw["properties"]["diameter"]["examples"] == ["6.5 mm"]
+    assert screw["properties"]["crest"]["default"] == "0.2 mm" and "default_source" in screw["properties"]["crest"]
+    assert {"required": ["pullout"]} == {"required": schema["$defs"]["PulloutStep"]["required"]}
+
+
+def test_every_default_says_where_it_comes_from():
+    for model in vars(spec).values():
+        if isinstance(model, type) and issubclass(model, spec.Block):
+            for name, field in model.model_fields.items():
+                if not field.is_required():
+                    assert (field.json_schema_extra or {}).get("default_source"), f"{model.__name__}.{name}"
+
+
+# -- units --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("unit", "text", "value"), [
+    ("mm", "0.65 cm", 6.5), ("mm", "6.5mm", 6.5), ("mm", " 6500 µm ", 6.5), ("mm", "0.25 inch", 6.35), ("N", "0.1 kN", 100),
+    ("MPa", "0.3 GPa", 300), ("s", "2 min", 120), ("mm/s", "5 mm/min", 5 / 60), ("mm/s", "6 mm / min", 0.1),
+    ("mm^3", "2 ml", 2000), ("mm^3", "2 cm³", 2000), ("mm^3", "1.5e3 mm^3", 1500), ("mg/cm^3", "0.07 g/cm^3", 70),
+    ("mg/cm^3", "70 kg/m^3", 70), ("mg/cm^3", "15 lb/ft^3", 240.2769), ("deg", "0.5 rad", 28.64789), ("deg", "-3 °", -3),
+    ("%", "20 %", 20), ("%", "20%", 20), ("mm/N", "1 µm/N", 1e-3), ("mm", "1e1 mm", 10),
+])  # fmt: skip
+def test_units_are_converted_once(unit, text, value):
+    assert Quantity(unit, -1e6, 1e6, "").convert(text) == pytest.approx(value, rel=1e-6)
+
+
+def test_limits_hold_to_the_last_digit():
+    assert Quantity("mm", 2, 12, "").convert("1.2 cm") == 12.0
+
+
+# -- from scenario to mesh and problem ----------------------------------------------------------------------------------
+
+
+def test_native(tmp_path):
+    made = parts_of(tmp_path)
+    assert made.specimen == lab.Vertebra("L3") and made.halo is None and made.cement is None
+    assert made.screw == lab.Screw(6.5, 45, 2.75, 4.5, insertion_depth=45)
+    assert made.resolution == lab.RESOLUTIONS["standard"] and made.metal == "Ti6Al4V"
+
+
+def test_trajectory_and_edges(tmp_path):
+    specimen = "{level: T12, bmd: 70 mg/cm^3, side: right, trajectory: {transverse: 3 deg, offset: {cranial: 1 mm}}}"
+    screw = SCREW.replace("6.5", "5.5").replace("45", "35").replace("4.5", "4")
+    edges = "resolution: {thread: 0.5 mm, near: 1 mm, far: 4 mm, sectors: 14}"
+    made = parts_of(tmp_path, specimen=specimen, screw=screw, more=edges)
+    assert made.specimen == lab.Vertebra("T12", "right", 3.0, None, (0.0, 1.0))
+    assert made.resolution == lab.Resolution(0.5, 1.0, 4.0, 14)
+
+
+def test_halo_is_that_of_the_screw_that_made_it(tmp_path):
+    made = parts_of(tmp_path, "halo: {thickness: 1 mm}", "revise: {diameter: 8.5 mm}")
+    assert made.halo == lab.Halo(1.0, 6.5, 45.0, "hourglass", "fibrous", None)
+    assert made.screw.diameter == 8.5 and made.screw.core_diameter == pytest.approx(8.5 * 4.5 / 6.5)
+
+
+def test_a_revision_changes_what_it_names(tmp_path):
+    made = parts_of(tmp_path, "revise: {diameter: 7 mm, length: 48 mm, pitch: 3 mm, core_diameter: 5 mm, material: CoCr}")
+    assert made.screw == lab.Screw(7, 48, 3, 5, insertion_depth=48) and made.metal == "CoCr"
+
+
+def test_cement_fills_the_halo_first(tmp_path):
+    made = parts_of(tmp_path, "halo: {thickness: 1 mm}", "augment: {volume: 2 ml, target: halo}")
+    void = protocol.void_volume(made.screw, made.halo)
+    assert made.cement.fills_halo and made.cement.target == "halo"
+    assert void < 2000 < made.cement.bulk_volume < void + (2000 - void) / 0.7
+
+
+def test_void_between_a_smooth_pin_and_a_cylindrical_halo():
+    pin, halo = lab.Screw(6, 40, 2, 4, thread="smooth", insertion_depth=40), lab.Halo(1, 6, 40)
+    assert protocol.void_volume(pin, halo) == pytest.approx(np.pi * (16 - 9) * 40, rel=1e-3)
+
+
+def test_void_between_threads():
+    """Mean of r^2 over a pitch: crest at R, flanks linear in z, root at the core."""
+    screw, halo = lab.Screw(6, 40, 2, 4, crest=0.4, proximal_flank=0, distal_flank=45, insertion_depth=40), lab.Halo(1, 6, 40)
+    mean = (0.4 * 9 + 1.0 * (9 + 6 + 4) / 3 + 0.6 * 4) / 2
+    assert protocol.void_volume(screw, halo) == pytest.approx(np.pi * (16 - mean) * 40, rel=2e-3)
+
+
+@pytest.mark.parametrize(("level", "ml"), [("T1", 1), ("T6", 1), ("T7", 1.5), ("T12", 1.5), ("L1", 2), ("L5", 2)])
+def test_preset_volume_is_half_of_the_level(level, ml):
+    specimen = spec.Vertebra(level=level, bmd="70 mg/cm^3")
+    assert protocol.preset_volume(specimen)[0] == 1000 * ml
+
+
+def test_density_kinds_reach_the_laws(tmp_path):
+    one = load(write(tmp_path, ["insert:", "pullout:"], specimen="{level: L3, bmd: 70 mg/cm^3}")).specimen
+    other = load(write(tmp_path, ["insert:", "pullout:"], specimen="{level: L3, bmd: 70 mg/cm^3, bmd_kind: apparent}")).specimen
+    assert protocol.density(one).kind == "qct_k2hpo4" and protocol.density(other).kind == "apparent"
+    assert protocol.bvtv(one) > 1.5 * protocol.bvtv(other)
+
+
+def test_foam_density_of_a_grade_and_ring_of_f543():
+    scenario = load(ROOT / "scenarios" / "foam_f543.yaml")
+    assert protocol.foam_density(scenario.specimen) == 240
+    assert assemble.parts(scenario).specimen == lab.Block(60, 40, 32.5)
+
+
+def test_warns_outside_the_range_of_a_law(tmp_path):
+    reading = read(write(tmp_path, ["insert:", "pullout:"], specimen="{level: L3, bmd: 300 mg/cm^3}"))
+    assert reading.scenario and [w.path for w in reading.warnings] == [("specimen", "bmd")]
+    assert "Kopperdahl" in reading.warnings[0].message
+
+
+# -- resolved.yaml ------------------------------------------------------------------------------------------------------
+
+
+def leaves(tree, path=()):
+    if isinstance(tree, dict) and "source" in tree and "value" in tree:
+        yield path, tree
+    elif isinstance(tree, (dict, list)):
+        for key, value in tree.items() if isinstance(tree, dict) else enumerate(tree):
+            yield from leaves(value, (*path, key))
+
+
+def resolve(file):
+    from scenarios.resolved import resolved_text
+
+    return dict(leaves(YAML(typ="safe").load(resolved_text(load(file)))))
+
+
+@pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.stem)
+def test_resolved_has_value_unit_and_source_of_everything(file):
+    for path, leaf in resolve(file).items():
+        assert leaf["source"].split(":")[0] in {"given", "default", "table", "derived", "preset", "nominal density of the grade (ASTM F1839)"}, path
+        if isinstance(leaf["value"], float):
+            assert leaf["unit"], path
+
+
+def test_resolved_tells_given_default_and_table_apart():
+    found = resolve(ROOT / "scenarios" / "fenestrated.yaml")
+    assert found["screw", "diameter"] == {"value": 6.5, "unit": "mm", "source": "given"}
+    assert found["specimen", "bmd_kind"]["source"].startswith("default: bmd on its own means QCT")
+    assert found["specimen", "trajectory", "transverse"]["source"].startswith("table: pedicle axis of L3")
+    volume = found["protocol", 1, "augment", "volume"]
+    assert volume["value"] == 2000 and volume["source"].startswith("preset: 4 ml at L1-L5 for both screws")
+
+
+# -- runs, with a stand-in for mesher and solver ------------------------------------------------------------------------
+
+HEAD = "import json, os, signal, sys, time; d = sys.argv[1]\n"
+STEPS = """
+def step(i, f, u, p):
+    with open(d + "/curve.csv", "a") as c:
+        c.write(("step,displacement_mm,force_N\\n" if i == 1 else "") + f"{i},{u},{f}\\n")
+    print(json.dumps(dict(step=i, force_N=f, displacement_mm=u, progress=p, seconds=1.0 * i)), flush=True)
+step(1, 100.0, 0.02, 0.1); step(2, 200.0, 0.04, 0.2); step(3, 150.0, 0.06, 0.3)
+"""
+DONE = """
+pull = dict(kind="pullout", peak_force_N=200.0, displacement_at_peak_mm=0.04, stiffness_N_per_mm=5000.0)
+open(d + "/outcome.json", "w").write(json.dumps(dict(status="completed", reason="the force fell 20 %", steps=[pull])))
+"""
+
+
+@pytest.fixture
+def bench(tmp_path, monkeypatch):
+    """A working directory in which a run takes no time; bench(code) sets what the solver does."""
+    points = np.array([[0.0, 0], [1, 0], [1, 1], [0, 1], [2, 0], [2, 1]])
+    cells = np.array([[0, 1, 2], [0, 2, 3], [1, 4, 5], [1, 5, 2]])
+    monkeypatch.setattr(meshes, "build", lambda *_: LabMesh(points, cells, np.array([1, 1, 2, 2])), raising=False)
+    monkeypatch.setattr(runner, "_serially", lambda *_: "")
+    monkeypatch.chdir(tmp_path)
+
+    def set_solver(code):
+        monkeypatch.setattr(solve, "command", lambda directory, _: [sys.executable, "-c", HEAD + code, str(directory)])
+
+    set_solver(STEPS + DONE)
+    return set_solver
+
+
+CYLINDER = ROOT / "scenarios" / "cylinder_native.yaml"
+
+
+def names(directory):
+    return {file.name for file in Path(directory).iterdir()}
+
+
+def test_a_completed_run(bench, tmp_path):
+    result = scenarios.run(CYLINDER, resolution="coarse")
+    assert result.directory == Path("results/bone_cylinder") and names("results") == {"bone_cylinder"}
+    assert {"scenario.yaml", "resolved.yaml", "result.json", "curve.csv", "mesh.npz", "mesh.msh", "problem.json",
+            "provenance.json"} <= names(result.directory)  # fmt: skip
+    assert (result.status, result.exit_code, result.peak_force_N) == ("completed", 0, 200.0)
+    assert [step["kind"] for step in result.steps] == ["insert", "pullout"] and result.summary["schema"] == 1
+    assert list(result.curve["force_N"]) == [100, 200, 150]
+    assert (result.directory / "scenario.yaml").read_text() == CYLINDER.read_text()
+    resolved = YAML(typ="safe").load(result.directory / "resolved.yaml")
+    assert resolved["resolution"] == {"value": "coarse", "source": "given on the command line"}
+    provenance = json.loads((result.directory / "provenance.json").read_text())
+    assert provenance["ranks"] == 1 and "mesh.npz" in provenance["sha256"] and "numpy" in provenance["libraries"]
+    text = json.dumps(provenance) + json.dumps(result.summary)
+    assert os.uname().nodename not in text and str(tmp_path) not in text
+
+
+def test_a_run_replaces_an_earlier_result(bench):
+    first = scenarios.run(CYLINDER, out="here")
+    (first.directory / "note.txt").write_text("old")
+    assert "note.txt" not in names(scenarios.run(CYLINDER, out="here").directory)
+    assert names(".") == {"here"}
+
+
+def test_a_run_that_stopped_short_keeps_its_curve(bench):
+    bench(STEPS + DONE.replace("completed", "partial").replace("the force fell", "no equilibrium at") + "sys.exit(3)")
+    result = scenarios.run(CYLINDER, out="here")
+    assert (result.status, result.exit_code, len(result.curve)) == ("partial", 3, 3)
+    assert "no equilibrium" in result.reason and "no equilibrium" in result.text()
+
+
+def test_a_solver_that_dies_keeps_its_curve(bench):
+    bench(STEPS + "sys.stderr.write('banner\\nMemoryError: 3 GB\\nbanner\\n'); os.kill(os.getpid(), 9)")
+    result = scenarios.run(CYLINDER, out="here")
+    assert result.status == "partial" and "MemoryError: 3 GB at 0.060 mm and 150 N" in result.reason
+    assert result.summary["largest_force_N"] == 200 and "peak_force_N" not in result.summary
+
+
+def test_a_solver_that_never_starts_fails(bench):
+    bench("sys.exit('ModuleNotFoundError: no dolfinx')")
+    result = scenarios.run(CYLINDER, out="here")
+    assert (result.status, result.exit_code) == ("failed", 3) and "before the first step" in result.reason
+
+
+def test_disagreeing_ranks_are_the_environment(bench):
+    bench("sys.stderr.write('halofix: 2 MPI ranks were asked for but the communicator has 1\\n'); sys.exit(4)")
+    result = scenarios.run(CYLINDER, out="here")
+    assert (result.status, result.exit_code) == ("failed", 4) and result.reason.startswith("2 MPI ranks")
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_keeps_its_curve(bench, sign):
+    bench(STEPS + "time.sleep(60)")
+    begun = time.monotonic()
+    threading.Timer(0.0, lambda: (wait_for_curve(), os.kill(os.getpid(), sign))).start()
+    result = scenarios.run(CYLINDER, out="here")
+    assert (result.status, result.exit_code, len(result.curve)) == ("partial", 3, 3)
+    assert result.reason == "interrupted at 0.060 mm and 150 N" and time.monotonic() - begun < 20
+    assert names(".") == {"here"}
+
+
+def wait_for_curve():
+    for _ in range(1000):
+        if any(f.read_text().count("\n") == 4 for f in Path(".").glob(".here.*/curve.csv")):
+            break
+        time.sleep(0.01)
+    time.sleep(0.1)
+
+
+def test_a_geometry_that_cannot_be_made_is_bad_input(bench, monkeypatch):
+    def refuse(*_):
+        raise lab.MeshError("the halo breaks through the pedicle; make it thinner")
+
+    monkeypatch.setattr(meshes, "build", refuse)
+    with pytest.raises(BadInput, match="cylinder_native.yaml: the halo breaks through"):
+        scenarios.run(CYLINDER, out="here")
+    assert not names(".")
+
+
+def test_a_defect_of_ours_is_recorded(bench, monkeypatch):
+    monkeypatch.setattr(meshes, "build", lambda *_: 1 / 0)
+    result = scenarios.run(CYLINDER, out="here")
+    assert result.status == "failed" and "ZeroDivisionError" in result.reason
+    assert "Traceback" in (result.directory / "run.log").read_text()
+
+
+def test_compare_goes_on_past_a_failure(bench, tmp_path, capsys):
+    """The second of three scenarios fails; the others are there, and ratios are to the first."""
+    bench(STEPS + "if 'loosened' in d: sys.exit(1)\n" + DONE.replace("200.0", "(100.0 if 'fenestrated' in d else 200.0)"))
+    files = [ROOT / "scenarios" / f"{name}.yaml" for name in ("cylinder_native", "loosened", "fenestrated")]
+    comparison = scenarios.compare(files, out="here")
+    assert names("here") == {"cylinder_native", "loosened", "fenestrated", "comparison.csv"}
+    assert list(comparison.table["scenario"]) == ["cylinder_native", "loosened", "fenestrated"]
+    assert list(comparison.table["status"]) == ["completed", "partial", "completed"] and comparison.exit_code == 3
+    assert comparison.table["peak_force_ratio"].fillna(-1).tolist() == [1.0, -1.0, 0.5]
+    capsys.readouterr()
+    Comparison("here").print()
+    text = capsys.readouterr().out
+    assert "0.50" in text and "partial: the solver ended unexpectedly" in text
+    assert Result("here/fenestrated").peak_force_N == 100
+
+
+def test_a_batch_log_has_plain_lines(bench, capsys):
+    scenarios.run(CYLINDER, out="here")
+    assert "bone cylinder: step 1, 0.020 mm, 100 N" in capsys.readouterr().out
+
+
+# -- the command line ---------------------------------------------------------------------------------------------------
+
+
+def shell(*words):
+    begun = time.monotonic()
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-m", "scenarios.cli", *map(str, words)], capture_output=True, text=True, env=environment)
+    return done, time.monotonic() - begun
+
+
+def test_help_speaks_of_screws_and_lists_the_verbs():
+    done, seconds = shell("--help")
+    assert done.returncode == 0 and seconds < 2
+    for word in ("run", "compare", "check", "schema", "mesh", "report", "doctor", "test", "screw", "newtons"):
+        assert word in done.stdout
+
+
+def test_check_is_quick_and_loads_no_solver():
+    done, seconds = shell("check", *SHIPPED)
+    assert done.returncode == 0 and done.stdout.count(": ok, ") == len(SHIPPED) and seconds < 3
+    code = "import sys, scenarios.loader as l; l.read(sys.argv[1]); print(*{'dolfinx', 'gmsh', 'mpi4py', 'pandas', 'vtk'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code, CYLINDER], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout.strip() == ""
+
+
+def test_schema_verb():
+    done, _ = shell("schema")
+    assert done.stdout == (ROOT / "scenarios" / "schema.json").read_text()
