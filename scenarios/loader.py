@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, get_args
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic.json_schema import GenerateJsonSchema
 
 from scenarios import protocol, rules, spec
 from scenarios.document import Problem, read_document
@@ -76,9 +77,22 @@ def read(file):
     return Reading(Path(file), None if problems else scenario, problems, warnings, document.text)
 
 
+class _Schema(GenerateJsonSchema):
+    """As files are written: what may be left out is left out, never null; defaults are shown where one could type them."""
+
+    def nullable_schema(self, schema):
+        return self.generate_inner(schema["schema"])
+
+    def default_schema(self, schema):
+        default = schema.get("default")
+        if default is None or isinstance(default, BaseModel):
+            return self.generate_inner(schema["schema"])
+        return super().default_schema(schema)
+
+
 def schema_text():
     """JSON Schema of a scenario file, as text."""
-    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema"} | spec.Scenario.model_json_schema()
+    schema = {"$schema": _Schema.schema_dialect} | spec.Scenario.model_json_schema(schema_generator=_Schema)
     return json.dumps(schema, indent=1, ensure_ascii=False) + "\n"
 
 

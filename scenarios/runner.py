@@ -20,6 +20,7 @@ import traceback
 
 from scenarios import solve as solver
 from scenarios.document import Problem
+from scenarios.failure import judge
 from scenarios.loader import BadScenario, read
 from scenarios.progress import progress
 from scenarios.result import COLUMNS, SCHEMA, Comparison, Result
@@ -52,6 +53,7 @@ def _run(path, scenario, text, final, ranks, resolution):
             posed = _pose(scenario, made, lab_mesh, directory)
             show.stage("solving")
             outcome |= _solve(directory, ranks, show) | {"warnings": posed["warnings"]}
+            outcome["steps"] = [step | judge(directory, step, posed) for step in outcome["steps"]]
         except solver.Interrupted:
             outcome |= _interrupted(directory)
         except KeyboardInterrupt:
@@ -115,14 +117,14 @@ def _forget(directory):
 
 
 _NUMBERS = (
-    "peak_force_N", "stiffness_N_per_mm", "displacement_at_peak_mm", "energy_to_peak_N_mm", "micromotion_um",
+    "peak_force_N", "stiffness_N_per_mm", "displacement_at_peak_mm", "energy_to_peak_N_mm", "micromotion_um", "failure_type",
 )  # fmt: skip
 
 
 def _write_comparison(file, rows):
     """comparison.csv: one row a scenario; peak_force_ratio is to the first scenario."""
     reference = rows[0].get("peak_force_N") if rows else None
-    columns = ["scenario", "name", "status", *[c for c, _, _ in COLUMNS], "energy_to_peak_N_mm", "micromotion_um", "reason"]
+    columns = ["scenario", "name", "status", *[c for c, _, _ in COLUMNS], *_NUMBERS[3:], "reason"]
     for row in rows:
         force = row.get("peak_force_N")
         row["peak_force_ratio"] = force / reference if force is not None and reference else None
