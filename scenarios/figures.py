@@ -180,19 +180,10 @@ def _magnification(greatest):
     return max((f for f in (1, 2, 5, 10, 20, 50) if f <= max(wanted, 1)), default=1)
 
 
-def read_fields(directory, name="peak.vtu"):
-    """(displacement (n, 3), {cell field: (m,)}) of a state that the solver wrote."""
-    import meshio
-
-    grid = meshio.read(Path(directory) / name)
-    cells = {key: np.concatenate([np.ravel(block) for block in value]) for key, value in grid.cell_data.items()}
-    return np.asarray(grid.point_data["displacement"]), cells
-
-
 def peak_figure(directory, path):
     """Damage and plastic strain of the bone at the greatest force, on the displaced cut through the screw."""
     mesh = read_mesh(directory)
-    displacement, fields = read_fields(directory)
+    displacement, fields = resultdir.fields(directory)
     factor = _magnification(float(np.linalg.norm(displacement, axis=1).max()))
     points = mesh["points"] + factor * displacement
     screw = np.unique(mesh["cells"][mesh["region"] == 1])

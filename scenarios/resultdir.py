@@ -77,3 +77,12 @@ def runs(directory):
     if (directory / "comparison.csv").exists():
         return [Run(result.directory) for result in Comparison(directory).results()]
     return [Run(directory)]
+
+
+def fields(directory, name="peak.vtu"):
+    """(displacement (n, 3) mm, {cell field: (m,)}) of a state that the solver wrote. Raises OSError or ReadError."""
+    from meshio import vtu  # meshio.read ends the process where it cannot read
+
+    grid = vtu.read(Path(directory) / name)
+    cells = {key: np.concatenate([np.ravel(block) for block in blocks]) for key, blocks in grid.cell_data.items()}
+    return np.asarray(grid.point_data["displacement"]), cells

@@ -1,8 +1,10 @@
 """Colours and lines of all figures: one colour a region and a run, apart for colour-blind eyes and in grey."""
 
+from meshes.labmesh import REGIONS
+
 # region number -> name, in the order of drawing and of legends
-REGION_LAYERS = {2: "trabecular", 3: "pedicle", 4: "posterior", 5: "foam", 8: "cemented_bone", 6: "halo", 7: "cement",
-                 1: "screw"}
+REGION_LAYERS = {REGIONS[name]: name for name in (
+    "trabecular", "pedicle", "posterior", "foam", "cemented_bone", "halo", "cement", "screw")}
 REGION_COLOURS = {"trabecular": "#f4ead0", "pedicle": "#e6cf98", "posterior": "#cfae66", "foam": "#efece6",
                   "cemented_bone": "#7fb9de", "halo": "#d98cb3", "cement": "#0f5c9c", "screw": "#55585c"}
 REGION_WORDS = {"trabecular": "trabecular bone", "pedicle": "pedicle", "posterior": "posterior elements",

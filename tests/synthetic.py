@@ -6,6 +6,10 @@ import json
 import meshio
 import numpy as np
 
+from materials.density import Density
+from materials.problem import problem
+from meshes.labmesh import REGIONS
+
 DEPTH, RADIUS, SHANK = 30.0, 18.0, 3.25
 
 
@@ -86,11 +90,10 @@ def run(folder, name, peak=300.0, at=0.2, dim=3, halo=0.0, cement=0.0, cortex=Fa
         "at 0.1 mm and 120 N no equilibrium was found"
     (folder / "result.json").write_text(json.dumps(summary))
     (folder / "history.jsonl").write_text("".join(json.dumps({"step": k, "newton": 4}) + "\n" for k in range(39)))
-    (folder / "problem.json").write_text(json.dumps({
-        "laws": [{"name": "screw", "kind": "elastic", "strength": 830.0},
-                 {"name": "trabecular", "kind": "plastic", "strength": 1.12,
-                  "sources": {"bone.qct_modulus": "Kopperdahl 2002"}}],
-        "insertion": {"damage": 0.3, "radius": 4.25, "depth": DEPTH}}))
+    numbers = {number: name for name, number in REGIONS.items()}
+    present = {numbers[n]: int(n) for n in np.unique(region)}
+    made = problem("threaded3d", present, [], 6.5, DEPTH, density=Density(80, "qct_k2hpo4"))
+    (folder / "problem.json").write_text(json.dumps(made))
     (folder / "provenance.json").write_text(json.dumps({"halofix": "0.1.0", "dolfinx": "0.9.0", "scenario_sha256": "ab12"}))
     (folder / "resolved.yaml").write_text(_scenario(name, halo, cement))
     return folder
@@ -121,6 +124,7 @@ def _scenario(name, halo, cement):
                   "source: given}}\n")
     return f"""name: {{value: {name}, source: given}}
 model: {{value: threaded3d, source: default}}
+fixture: {{hold: {{value: side, source: default}}}}
 specimen:
   shape: {{value: cylinder, source: given}}
   diameter: {{value: 36.0, unit: mm, source: given}}
@@ -133,7 +137,22 @@ screw:
   pitch: {{value: 2.75, unit: mm, source: given}}
   core_diameter: {{value: 4.5, unit: mm, source: given}}
   material: {{value: Ti6Al4V, source: default}}
+  insertion_depth: {{value: 30.0, unit: mm, source: default}}
 protocol:
 {steps}  - pullout: {{rate: {{value: 0.08333, unit: mm/s, source: default}}, stop: {{force_drop: {{value: 20.0, unit: '%',
     source: default}}, displacement: {{value: 2.0, unit: mm, source: default}}}}}}
 """
+
+
+def comparison(folder):
+    """A comparison of four runs in `folder`, one of which stopped short; returns it."""
+    made = [("native", "L3 native", dict(peak=318.0, at=0.21)),
+            ("loosened", "L3 loosened, 1 mm hourglass halo", dict(peak=74.0, at=0.55, halo=1.0)),
+            ("rescued", "L3 rescued with 2 ml PMMA in the halo", dict(peak=520.0, at=0.25, halo=1.0, cement=2.0,
+                                                                       cortex=True)),
+            ("oversized", "L3 revised to 8.5 mm", dict(peak=402.0, at=0.23, dim=2, status="partial"))]
+    for stem, name, options in made:
+        run(folder / stem, name, **options)
+    rows = ["scenario,name,status,peak_force_N"] + [f'{stem},"{name}",completed,{o["peak"]}' for stem, name, o in made]
+    (folder / "comparison.csv").write_text("\n".join(rows) + "\n")
+    return folder
