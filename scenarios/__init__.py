@@ -1,4 +1,5 @@
-"""Scenarios: what a lab does to a specimen. `load` reads one, `run` carries it out, `compare` sets several side by side.
+"""Scenarios: what a lab does to a specimen. `load` reads one, `run` carries it out, `compare` sets several
+side by side.
 
 The three are imported on first use, so that checking a file costs neither pandas nor a solver.
 """

@@ -118,7 +118,7 @@ def mesh(
     resolution: Resolution = None,
     export: Annotated[
         Path | None,
-        typer.Option(metavar="MODEL", help="Also write the mesh to this file; .inp for Abaqus and CalculiX, .vtu, .msh."),
+        typer.Option(metavar="MODEL", help="Also write the mesh to this file: .inp (Abaqus, CalculiX), .vtu, .msh."),
     ] = None,
 ):
     """Make and draw the mesh of a scenario, without pulling."""

@@ -15,6 +15,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, ScalarNode
 
 LARGEST = 1_000_000  # bytes; a scenario is a page of text
+PLAIN = {"map", "seq", "str", "int", "float", "bool", "null", "timestamp"}
 MOST_VALUES = 20_000  # aliases can make a short file explode
 EMPTY = "the file is empty; a scenario needs the blocks `specimen`, `screw` and `protocol`"
 
@@ -93,8 +94,8 @@ def _read_bytes(path):
             return None, "this is a directory; name a scenario file (.yaml)"
         if not stat.S_ISREG(mode):
             return None, "this is not a regular file; name a scenario file (.yaml)"
-        if path.stat().st_size > LARGEST:
-            return None, f"this file has {path.stat().st_size / 1e6:.0f} MB; a scenario is a page of text (at most 1 MB)"
+        if (size := path.stat().st_size) > LARGEST:
+            return None, f"this file has {size / 1e6:.0f} MB; a scenario is a page of text (at most 1 MB)"
         return path.read_bytes(), None
     except FileNotFoundError:
         return None, f"there is no such file{_similar_file(path)}"
@@ -154,7 +155,8 @@ def _syntax(error):
 
 
 def _plain_tag(tag):
-    return tag in {f"tag:yaml.org,2002:{kind}" for kind in ("map", "seq", "str", "int", "float", "bool", "null", "timestamp")}
+    prefix, _, kind = tag.rpartition(":")
+    return prefix == "tag:yaml.org,2002" and kind in PLAIN
 
 
 class _Builder:

@@ -78,7 +78,7 @@ def read(file):
 
 
 class _Schema(GenerateJsonSchema):
-    """As files are written: what may be left out is left out, never null; defaults are shown where one could type them."""
+    """As files are written: what may be left out is left out, never null; defaults are shown as one would type them."""
 
     def nullable_schema(self, schema):
         return self.generate_inner(schema["schema"])
@@ -211,7 +211,8 @@ def _shape(value):
     if not isinstance(value, dict):
         return f"{_name(value)} is not a specimen; a specimen is {SHAPES}"
     shape = value.get("shape")
-    return f"unknown shape {_name(shape)}; a specimen is {SHAPES}{did_you_mean(shape, ['vertebra', 'cylinder', 'block'])}"
+    meant = did_you_mean(shape, ["vertebra", "cylinder", "block"])
+    return f"unknown shape {_name(shape)}; a specimen is {SHAPES}{meant}"
 
 
 def _model_in(annotation):

@@ -59,7 +59,7 @@ def _where(path, screw, name):
     return (*path, name if given is not None else "diameter")
 
 
-# -- screw --------------------------------------------------------------------------------------------------------------
+# -- screw -------------------------------------------------------------------------------------------------------------
 
 
 def _core(scenario):
@@ -130,7 +130,7 @@ def _fenestration(scenario):
             )
 
 
-# -- specimen -----------------------------------------------------------------------------------------------------------
+# -- specimen ----------------------------------------------------------------------------------------------------------
 
 
 def _foam_density(scenario):
@@ -224,7 +224,7 @@ def _edges(scenario):
         yield ("resolution",), "edge lengths grow away from the screw: thread <= near <= far"
 
 
-# -- protocol -----------------------------------------------------------------------------------------------------------
+# -- protocol ----------------------------------------------------------------------------------------------------------
 
 
 def _insert_first(scenario):
@@ -323,10 +323,12 @@ def _waist(scenario):
         if kind != "halo" or body.waist is None:
             continue
         if body.shape == "cylinder":
-            yield ("protocol", i, "halo", "waist"), "a cylindrical halo has no waist; use `shape: hourglass` or leave it out"
+            message = "a cylindrical halo has no waist; use `shape: hourglass` or leave it out"
+            yield ("protocol", i, "halo", "waist"), message
         elif body.waist > body.thickness:
             yield ("protocol", i, "halo", "waist"), (
-                f"the waist ({_mm(body.waist)}) is thicker than the halo ({_mm(body.thickness)}); it is the thinnest part"
+                f"the waist ({_mm(body.waist)}) is thicker than the halo ({_mm(body.thickness)}); "
+                f"it is its thinnest part"
             )
 
 
@@ -401,7 +403,7 @@ _RULES = [
 ]
 
 
-# -- warnings -----------------------------------------------------------------------------------------------------------
+# -- warnings ----------------------------------------------------------------------------------------------------------
 
 
 def _density(scenario):

@@ -81,7 +81,7 @@ def compare(paths, out=None, ranks=1, resolution=None):
     paths = [Path(path) for path in paths]
     stems = [path.stem for path in paths]
     if twice := sorted({stem for stem in stems if stems.count(stem) > 1}):
-        raise BadInput(f"several scenario files are called {', '.join(twice)}; their results would overwrite each other")
+        raise BadInput(f"several scenario files are called {', '.join(twice)}; each would overwrite the other")
     checked, problems = [], []
     for path in paths:
         try:
@@ -117,7 +117,8 @@ def _forget(directory):
 
 
 _NUMBERS = (
-    "peak_force_N", "stiffness_N_per_mm", "displacement_at_peak_mm", "energy_to_peak_N_mm", "micromotion_um", "failure_type",
+    "peak_force_N", "stiffness_N_per_mm", "displacement_at_peak_mm", "energy_to_peak_N_mm", "micromotion_um",
+    "failure_type",
 )  # fmt: skip
 
 
@@ -177,7 +178,7 @@ def directory_name(name):
     return re.sub(r"[^\w.-]+", "_", name).strip("._") or "scenario"
 
 
-# -- pieces -------------------------------------------------------------------------------------------------------------
+# -- pieces ------------------------------------------------------------------------------------------------------------
 
 
 def _checked(path, resolution):
@@ -348,13 +349,13 @@ def _provenance(directory, ranks, options):
 
 
 def _write_report(directory):
-    """Figures and report of a result or a comparison. A run is worth keeping without them: returns the trouble, or ''."""
+    """Figures and report of a result or a comparison; returns what went wrong, or '': a run is worth keeping anyway."""
     kind = "comparison" if (directory / "comparison.csv").exists() else "single"
     return _serially(f"from scenarios import report; report.{kind}(directory)", directory)
 
 
 def _serially(code, directory):
-    """Run `code` in a process of its own (drawing libraries and MPI do not share one); returns its last words, or ''."""
+    """Run `code` in a process of its own (drawing and MPI do not mix); returns what went wrong, or ''."""
     setting = "import sys; from pathlib import Path; directory = Path(sys.argv[1]); "
     command = [sys.executable, "-c", setting + code, str(directory.resolve())]
     done = subprocess.run(command, env=solver.environment(), capture_output=True, text=True, errors="replace")

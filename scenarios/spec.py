@@ -70,7 +70,7 @@ class Vertebra(Block):
     bmd: BoneDensity = required(_BMD)
     bmd_kind: BmdKind = default("qct_k2hpo4", _BMD_SOURCE, _BMD_KIND)
     side: Literal["left", "right"] = default("left", "the model is symmetric", "which pedicle")
-    trajectory: Trajectory = default(Trajectory(), "pedicle axis of the level", "direction and entry point of the screw")
+    trajectory: Trajectory = default(Trajectory(), "pedicle axis of the level", "direction and entry of the screw")
 
 
 class Cylinder(Block):
@@ -212,8 +212,8 @@ class Augment(Block):
     """Inject PMMA cement."""
 
     volume: Annotated[float | str, Quantity("mm^3", 50, 12000, "2 ml", words=("preset",))] = required(
-        "cement for this one screw; preset: what is usual for the level (2 ml at T1-T6, 3 ml at T7-T12, 4 ml at L1-L5 for "
-        "both sides together, hence half of it for this screw)"
+        "cement for this one screw; preset: what is usual for the level (2 ml at T1-T6, 3 ml at T7-T12, 4 ml at L1-L5, "
+        "for both sides together: half of it for this screw)"
     )
     target: Target = required("where the cement goes")
 

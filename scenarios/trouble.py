@@ -1,4 +1,4 @@
-"""The two ways in which halofix says no: the input is bad, or the machine cannot do it. Each is a sentence for the user."""
+"""The two ways in which halofix says no: the input is bad, or the machine cannot do it. Each is a sentence to read."""
 
 
 class BadInput(Exception):

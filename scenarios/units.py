@@ -79,10 +79,12 @@ class Quantity:
 
     def _allowed(self):
         words = "".join(f" or `{word}`" for word in self.words)
-        return f"{self.kind} from {number(self.low)} to {number(self.high)} {self.unit}, such as `{self.example}`{words}"
+        limits = f"{number(self.low)} to {number(self.high)} {self.unit}"
+        return f"{self.kind} from {limits}, such as `{self.example}`{words}"
 
     def _refuse(self, wrong):
-        raise PydanticCustomError("quantity", "{wrong}; allowed is {allowed}", {"wrong": wrong, "allowed": self._allowed()})
+        context = {"wrong": wrong, "allowed": self._allowed()}
+        raise PydanticCustomError("quantity", "{wrong}; allowed is {allowed}", context)
 
     def convert(self, value):
         """Float in `unit`; PydanticCustomError with a sentence that says what is wrong and what is allowed."""

@@ -120,11 +120,12 @@ def test_scenarios_of_one_name_cannot_be_compared(tmp_path, monkeypatch, capsys)
     (tmp_path / "native.yaml").write_text(NATIVE)
     files = [tmp_path / "native.yaml", ROOT / "scenarios" / "native.yaml"]
     assert command(["compare", *files], monkeypatch, tmp_path) == 2
-    assert "overwrite each other" in capsys.readouterr().err
+    assert "overwrite the other" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [
-    ["run"], ["run", "a.yaml", "b.yaml"], ["pull", "a.yaml"], ["run", "a.yaml", "-n", "0"], ["run", "a.yaml", "-n", "x"],
+    ["run"], ["run", "a.yaml", "b.yaml"], ["pull", "a.yaml"], ["run", "a.yaml", "-n", "0"],
+    ["run", "a.yaml", "-n", "x"],
     ["check", "--fast", "a.yaml"], ["report", "nowhere"], ["compare"],
 ])  # fmt: skip
 def test_bad_command_lines(arguments, tmp_path, monkeypatch, capsys):
@@ -162,7 +163,8 @@ def test_a_truncated_file_never_breaks_the_reader(tmp_path):
 
 
 WEIRD = [
-    "", "~", "[]", "{}", "[[]]", "{a: {b: c}}", ".nan", "-.inf", "1e999", "-0", "0x1F", "0o17", "true", "no", "2020-01-01",
+    "", "~", "[]", "{}", "[[]]", "{a: {b: c}}", ".nan", "-.inf", "1e999", "-0", "0x1F", "0o17", "true", "no",
+    "2020-01-01",
     '""', '" "', "'%'", "mm", "1 mm^999999999", "1 /0", "1 mm/0", "1 mm**-9**9", "1 degC", "°", "６.５ mm", "\U0001f9b4",
     "x" * 3000, "1" * 3000 + " mm", "*a", "&a b", "!!set {a}", "!x y", "|\n  text", "<<", "insert", "preset",
 ]  # fmt: skip
@@ -186,9 +188,8 @@ def test_the_process_itself(tmp_path):
     """What a shell sees: exit code and stderr of a real process, in under a second."""
     file = ROOT / "tests" / "broken" / "many_at_once.yaml"
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [sys.executable, "-m", "scenarios.cli", "check", file], cwd=tmp_path, env=environment, capture_output=True, text=True
-    )
+    command = [sys.executable, "-m", "scenarios.cli", "check", file]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 2 and done.stdout == ""
     assert len(done.stderr.splitlines()) == len(expectations(file))
 
