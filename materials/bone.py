@@ -41,7 +41,7 @@ def _law(name, stiffness, yield_strength, F, f, sources):
     v = library.load("bone")
     strength = yield_strength / hardening(OFFSET, v.onset, v.hardening_strain)
     return Law(name, "plastic", stiffness, strength, F, f, onset=v.onset, hardening_strain=v.hardening_strain,
-               damage_max=v.damage_max, damage_rate=v.damage_rate,
+               damage_max=v.damage_max, damage_rate=v.damage_rate, tissue="bone",
                sources=sources | library.sources("bone", "onset", "hardening_strain", "damage_max", "damage_rate",
                                                  "tension_ratio", "shear_ratio"))
 

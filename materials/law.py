@@ -52,6 +52,7 @@ def hardening(kappa, onset, hardening_strain):
 class Law:
     """Law of one region; `stiffness` (6, 6) and `strength` in MPa, F (6, 6), f (6,), the rest dimensionless.
 
+    tissue names laws whose damage is smoothed together, across the regions between them.
     kind 'plastic' yields; 'elastic' uses strength, F and f only to tell how much of the strength is used.
     Raises ValueError if the elasticity or, for a plastic law, the yield surface is not closed and convex.
     """
@@ -66,6 +67,7 @@ class Law:
     hardening_strain: float = 1.0
     damage_max: float = 0.0
     damage_rate: float = 0.0
+    tissue: str = ""
     sources: dict = field(default_factory=dict)
 
     def __post_init__(self):
@@ -88,5 +90,6 @@ class Law:
         """The law as numbers, lists and strings, as the solver reads it."""
         numbers = {key: float(getattr(self, key))
                    for key in ("strength", "onset", "hardening_strain", "damage_max", "damage_rate")}
-        return {"name": self.name, "kind": self.kind, "stiffness": self.stiffness.tolist(), "F": self.F.tolist(),
-                "f": self.f.tolist(), **numbers, "sources": self.sources}
+        return {"name": self.name, "kind": self.kind, "group": self.tissue or self.name,
+                "stiffness": self.stiffness.tolist(), "F": self.F.tolist(), "f": self.f.tolist(), **numbers,
+                "sources": self.sources}

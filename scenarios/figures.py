@@ -48,7 +48,8 @@ def curves(results, path):
                 marker=RUN_MARKERS[index % len(RUN_MARKERS)], markersize=7, markeredgecolor="white",
                 markevery=[int(np.argmax(result.columns["force_N"]))] if peak else [], **look)
         if result.status != "completed":
-            ax.plot(result.columns["displacement_mm"][-1], result.columns["force_N"][-1], "x", color=look["color"], ms=7)
+            end = result.columns["displacement_mm"][-1], result.columns["force_N"][-1]
+            ax.plot(*end, "x", color=look["color"], ms=7)
     ax.set(xlabel="displacement of the screw head (mm)", ylabel="force (N)", xlim=(0, None), ylim=(0, None))
     ax.legend(loc="upper left", bbox_to_anchor=(-0.02, -0.14), handlelength=3.6, fontsize=9)
     return _save(fig, path)

@@ -34,6 +34,7 @@ QUALITY = (
     ("seconds_total", "seconds", ",.0f"),
     ("memory_MiB", "memory (MiB)", ",.0f"),
 )
+LARGEST_IMBALANCE = 0.03
 CAPTIONS = {
     "curve": "Force over displacement of the screw head; the peak is marked.",
     "cut": "The tested specimen, cut along the screw axis.",
@@ -128,11 +129,14 @@ def _failure(run):
 
 
 def _balance(run):
+    """A sentence on the energy balance, '' if the run has none."""
     error = run.number("energy_balance_error")
     if error is None:
         return ""
-    verdict = "" if abs(error) < 0.03 else " That is more than 3 %: repeat the run with smaller steps before relying on it."
-    return f"The work of the machine and the energy stored and dissipated differ by {100 * abs(error):.2g} %.{verdict}"
+    words = f"The work of the machine and the energy stored and dissipated differ by {100 * abs(error):.2g} %."
+    if abs(error) > LARGEST_IMBALANCE:
+        words += " That is much: repeat the run with smaller steps before relying on it."
+    return words
 
 
 def _warnings(run):

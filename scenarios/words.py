@@ -34,7 +34,8 @@ def specimen(resolved):
 
 def screw(part):
     """'6.5 × 45 mm, core 4.5 mm, pitch 2.75 mm, Ti6Al4V'"""
-    words = [f"{value(part, 'diameter'):g} × {value(part, 'length'):g} mm", f"core {value(part, 'core_diameter'):.3g} mm"]
+    words = [f"{value(part, 'diameter'):g} × {value(part, 'length'):g} mm",
+             f"core {value(part, 'core_diameter'):.3g} mm"]
     if value(part, "thread") == "smooth":
         words.append("a plain pin")
     else:
@@ -62,8 +63,8 @@ def _insert(body, resolved, problem):
     words = f"Insert the screw ({screw(resolved['screw'])}) {depth:g} mm deep"
     damage = problem.get("insertion", {})
     if damage.get("damage") and damage.get("regions"):
-        words += (f"; bone up to {damage['radius']:g} mm from the axis loses {100 * damage['damage']:.0f} % of its stiffness "
-                  "and strength by that")
+        words += (f"; bone up to {damage['radius']:g} mm from the axis loses {100 * damage['damage']:.0f} % of its "
+                  "stiffness and strength by that")
     return words + "."
 
 

@@ -85,7 +85,7 @@ def run(folder, name, peak=300.0, at=0.2, dim=3, halo=0.0, cement=0.0, cortex=Fa
             "newton_iterations": 152, "linear_iterations": 2100, "cutbacks": 1}
     summary = {"schema": 1, "name": name, "status": status, "steps": [step], "cells": len(cells), "dofs": 34567,
                "ranks": 2, "seconds_total": 81.2, "newton_iterations": 152, "cutbacks": 1, "memory_MiB": 812,
-               "warnings": ["bone density of the vertebral body is 40 mg/cm^3 K2HPO4, outside 50 to 200"] if halo else []}
+               "warnings": ["bone density of the body is 40 mg/cm^3 K2HPO4, outside 50 to 200"] if halo else []}
     summary["reason"] = "the force fell 20 % below its peak" if status == "completed" else \
         "at 0.1 mm and 120 N no equilibrium was found"
     (folder / "result.json").write_text(json.dumps(summary))
@@ -94,7 +94,8 @@ def run(folder, name, peak=300.0, at=0.2, dim=3, halo=0.0, cement=0.0, cortex=Fa
     present = {numbers[n]: int(n) for n in np.unique(region)}
     made = problem("threaded3d", present, [], 6.5, DEPTH, density=Density(80, "qct_k2hpo4"))
     (folder / "problem.json").write_text(json.dumps(made))
-    (folder / "provenance.json").write_text(json.dumps({"halofix": "0.1.0", "dolfinx": "0.9.0", "scenario_sha256": "ab12"}))
+    (folder / "provenance.json").write_text(json.dumps(
+        {"halofix": {"version": "0.1.0"}, "libraries": {"fenics-dolfinx": "0.9.0"}, "sha256": {"curve.csv": "ab12"}}))
     (folder / "resolved.yaml").write_text(_scenario(name, halo, cement))
     return folder
 
@@ -139,8 +140,8 @@ screw:
   material: {{value: Ti6Al4V, source: default}}
   insertion_depth: {{value: 30.0, unit: mm, source: default}}
 protocol:
-{steps}  - pullout: {{rate: {{value: 0.08333, unit: mm/s, source: default}}, stop: {{force_drop: {{value: 20.0, unit: '%',
-    source: default}}, displacement: {{value: 2.0, unit: mm, source: default}}}}}}
+{steps}  - pullout: {{rate: {{value: 0.08333, unit: mm/s, source: default}}, stop: {{force_drop: {{
+    value: 20.0, unit: '%', source: default}}, displacement: {{value: 2.0, unit: mm, source: default}}}}}}
 """
 
 

@@ -257,6 +257,7 @@ def test_problem_turns_the_body_into_the_screw_frame():
     assert 1 / np.linalg.inv(C)[0, 0] == pytest.approx(E)
     assert 1 / np.linalg.inv(C)[2, 2] == pytest.approx(E / 3, rel=1e-5)
     assert made["insertion"]["regions"] == [2, 3, 4]
+    assert [law["group"] for law in made["laws"][1:5]] == ["bone", "bone", "bone", "halo"]
     assert made["interfaces"]["cemented_bone_trabecular"]["cohesive"]["eta"] == 1.5
     assert made["cortex"]["modulus"] < 12000
 

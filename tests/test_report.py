@@ -121,7 +121,8 @@ def test_spatial_view_or_a_sentence_why_not(tmp_path, capsys):
 @pytest.mark.parametrize("end, stopped, kind, said", [
     (240.0, 0.6, 2, "fell by 20 %"), (298.0, 2.0, 2, "came out by 2.00 mm"), (300.0, 0.2, None, "before the force")])
 def test_failure_type_follows_the_numbers(tmp_path, end, stopped, kind, said):
-    step = {"peak_force_N": 300.0, "displacement_at_peak_mm": 0.2, "force_at_end_N": end, "displacement_at_end_mm": stopped}
+    step = {"peak_force_N": 300.0, "displacement_at_peak_mm": 0.2}
+    step |= {"force_at_end_N": end, "displacement_at_end_mm": stopped}
     judged = failure.judge(tmp_path, step, {})
     assert judged["failure_type"] == kind and said in judged["failure_evidence"]
 
@@ -152,7 +153,8 @@ def test_report_of_one_run(tmp_path):
 def test_report_of_a_comparison(comparison):
     page = Page(report.comparison(comparison))
     text = str(page)
-    for said in ("Comparison of 4 screws", "1.64", "0.23", "partial", "stopped short", "Inject 2 ml of PMMA into the halo"):
+    for said in ("Comparison of 4 screws", "1.64", "0.23", "partial", "stopped short",
+                 "Inject 2 ml of PMMA into the halo"):
         assert said in text, said
     assert len(page.images) == 2 + 4 * 4
 
@@ -185,5 +187,6 @@ def test_words_of_a_vertebra():
     resolved = {"specimen": {"shape": {"value": "vertebra"}, "level": {"value": "L3"}, "side": {"value": "left"},
                              "bmd": {"value": 70.0}, "bmd_kind": {"value": "qct_ha"}},
                 "fixture": {"hold": {"value": "potted"}}}
-    assert words.specimen(resolved) == "L3 vertebra, left pedicle, BMD 70 mg/cm³ (QCT, hydroxyapatite equivalent), potted"
+    assert words.specimen(resolved) == ("L3 vertebra, left pedicle, BMD 70 mg/cm³ (QCT, hydroxyapatite equivalent), "
+                                        "potted")
     assert words.protocol({"protocol": [{"halo": {}}]}, {}) == ["Step: halo."]
