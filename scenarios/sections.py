@@ -61,7 +61,7 @@ def cut(points, cells, plane="xz"):
 
 
 def outline(points, facets, plane="xz"):
-    """(k, 2, 2) line segments (z, up) in which the triangles `facets` (m, 3) meet the plane; edges (m, 2) as they are."""
+    """(k, 2, 2) line segments (z, up) in which triangles `facets` (m, 3) meet the plane; edges (m, 2) as they are."""
     axis, normal = PLANES[plane]
     if not len(facets):
         return np.zeros((0, 2, 2))
