@@ -13,7 +13,7 @@ from scenarios import resultdir
 
 NAMES = {1: "loosening", 2: "pull-out", 3: "screw breakage", 4: "angular deformity"}
 BONE = [REGIONS[name] for name in ("trabecular", "pedicle", "posterior", "foam")]
-LOST = 0.5
+YIELDED = 0.01  # plastic strain, above the measured yield strain of 0.8 %
 
 
 def judge(directory, step, problem):
@@ -22,14 +22,14 @@ def judge(directory, step, problem):
     at, stopped = step.get("displacement_at_peak_mm"), step.get("displacement_at_end_mm")
     if not peak or end is None:
         return {"failure_type": None, "failure_evidence": "The test did not get far enough to judge a failure."}
-    use, damaged = _at_peak(Path(directory), problem)
+    use, yielded = _at_peak(Path(directory), problem)
     if use is not None and use >= 1.0:
         sentence = f"The metal of the screw reached {100 * use:.0f} % of its yield stress at the peak of {peak:.0f} N."
         return {"failure_type": 3, "failure_evidence": sentence}
     more = ""
-    if damaged is not None:
-        amount = f"{damaged:.0f} mm³ of bone" if damaged >= 1 else "no bone"
-        more += f"; at the peak {amount} had lost more than half of its stiffness"
+    if yielded is not None:
+        amount = f"{yielded:.0f} mm³ of bone" if yielded >= 1 else "no bone"
+        more += f"; at the peak {amount} had yielded by more than 1 % plastic strain"
     if use is not None:
         more += f"; the metal carried {100 * use:.0f} % of its yield stress"
     fell = 100 * (1 - end / peak)
@@ -44,15 +44,15 @@ def judge(directory, step, problem):
 
 
 def _at_peak(directory, problem):
-    """(largest von Mises stress in the screw over its yield stress, damaged bone in mm^3) or (None, None)."""
+    """(largest von Mises stress in the screw over its yield stress, yielded bone in mm^3) or (None, None)."""
     try:
         _, fields = resultdir.fields(directory)
         with np.load(directory / "mesh.npz", allow_pickle=False) as data:
             points, cells, region = data["points"], data["cells"], data["region"]
     except Exception:  # a damaged file: the verdict then rests on the curve
         return None, None
-    damaged = cell_volumes(points, cells)[np.isin(region, BONE) & (fields["damage"] > LOST)].sum()
+    yielded = cell_volumes(points, cells)[np.isin(region, BONE) & (fields["plastic_strain"] > YIELDED)].sum()
     strength = next((law["strength"] for law in problem.get("laws", ()) if law["name"] == "screw"), None)
     metal = fields["von_mises"][region == REGIONS["screw"]]
-    return (float(metal.max() / strength) if strength and len(metal) else None), float(damaged)
+    return (float(metal.max() / strength) if strength and len(metal) else None), float(yielded)
 
