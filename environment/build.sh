@@ -176,7 +176,7 @@ unshared() { TMPDIR=/var/tmp guarded mmdebstrap --mode=unshare --format=tar "$@"
 
 inside() { kind=debian python=$1 && shift && run "$@"; }
 
-activity() { tail -n 1 "$managed/build.log" | tr -cd '[:print:]'; }
+activity() { tail -n 1 "$managed/build.log" | awk '/^Get:/ {$0 = "Downloading " $5} {print}' | tr -cd '[:print:]'; }
 
 remove() { rm -rf --one-file-system "$1"; }
 
