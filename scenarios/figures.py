@@ -182,7 +182,10 @@ def _magnification(greatest):
 
 
 def peak_figure(directory, path):
-    """Damage and plastic strain of the bone at the greatest force, on the displaced cut through the screw."""
+    """Stiffness lost (to insertion and pull) and plastic strain at the greatest force, on the displaced cut.
+
+    The colour scales are the same in all figures, so that runs can be compared by eye.
+    """
     mesh = read_mesh(directory)
     displacement, fields = resultdir.fields(directory)
     factor = _magnification(float(np.linalg.norm(displacement, axis=1).max()))
@@ -197,23 +200,22 @@ def peak_figure(directory, path):
     region = mesh["region"][section.cell]
     soft = np.isin(region, [2, 3, 4, 5, 6])
     solid = [c if not s else "#ffffff" for c, s in zip(_region_colours(mesh, section), soft)]
-    fig, axes = plt.subplots(2, 1, figsize=(7.8, 7.2), sharex=True, layout="constrained")
-    strain = 100 * fields["plastic_strain"]
-    greatest = float(np.percentile(strain[np.isin(mesh["region"], [2, 3, 4, 5, 6])], 99.5)) or 1.0
-    panels = ((fields["damage"], "damage (lost part of the stiffness)", 1.0, "magma_r"),
-              (strain, "plastic strain (%)", max(greatest, 0.1), "YlGnBu"))
-    for ax, (field, words, top, colours) in zip(axes, panels):
+    fig, axes = plt.subplots(1, 2, figsize=(10.6, 3.6), sharey=True, layout="constrained")
+    lost = 1 - (1 - fields["damage"]) * (1 - fields.get("insertion_damage", 0.0))
+    panels = ((lost, "share of the stiffness lost", 0.6, "magma_r"),
+              (100 * fields["plastic_strain"], "plastic strain (%)", 10.0, "YlGnBu"))
+    for ax, (field, name, top, colours) in zip(axes, panels):
         _fill(ax, section, mesh, points, solid)
         part = section.only(soft)
         drawn = _fill(ax, part, mesh, points, np.asarray(field[part.cell], float), cmap=colours, clim=(0.0, top))
         _cortex(ax, mesh, points, "xz")
         _frame(ax, mesh, "xz", box)
-        bar = fig.colorbar(drawn, ax=ax, fraction=0.035, pad=0.02, extend="neither" if top == 1.0 else "max")
-        bar.set_label(words)
+        ax.set_title(name)
+        bar = fig.colorbar(drawn, ax=ax, fraction=0.05, pad=0.02, aspect=16, shrink=0.8, extend="max")
         bar.outline.set_visible(False)
-    axes[0].set_xlabel("")
+    axes[1].set_ylabel("")
     scale = "displacements to scale" if factor == 1 else f"displacements drawn {factor} times too large"
-    axes[0].set_title(f"at the greatest force; {scale}")
+    fig.supxlabel(f"at the greatest force; {scale}", fontsize=9, color="#555555")
     return _save(fig, path)
 
 

@@ -38,7 +38,7 @@ LARGEST_IMBALANCE = 0.03
 CAPTIONS = {
     "curve": "Force over displacement of the screw head; the peak is marked.",
     "cut": "The tested specimen, cut along the screw axis.",
-    "peak": "The specimen at the peak: damage, and plastic strain of the bone.",
+    "peak": "At the peak: stiffness lost to insertion and pull, and plastic strain of the bone.",
     "mesh": "The mesh, in the same cut and in space with the bone cut open.",
     "curves": "Force over displacement of the screw head; peaks are marked.",
     "peaks": "Peak forces, and their ratios to the first run.",
@@ -195,10 +195,11 @@ def _three(number):
 
 
 def _inline(path):
-    """{source, width} of a figure: the PNG as a data URI, and its width in CSS pixels so that all have one scale."""
+    """{source, width, wide} of a figure: the PNG as a data URI; width in CSS pixels, so that all have one scale."""
     data = Path(path).read_bytes()
     width = int.from_bytes(data[16:20], "big")  # IHDR
-    return {"source": "data:image/png;base64," + base64.b64encode(data).decode(), "width": round(width / 1.75)}
+    return {"source": "data:image/png;base64," + base64.b64encode(data).decode(), "width": round(width / 1.75),
+            "wide": width > 1400}
 
 
 def _attempt(make, *arguments):

@@ -15,8 +15,8 @@ def value(tree, *path):
 
 
 def specimen(resolved):
-    """'L3 vertebra, left pedicle, BMD 70 mg/cm³ (QCT, K2HPO4 equivalent), potted'"""
-    part = resolved.get("specimen", {})
+    """'L3 vertebra, left pedicle, BMD 70 mg/cm³ (QCT, K2HPO4 equivalent), potted'; KeyError if there is none."""
+    part = resolved["specimen"]
     shape = value(part, "shape")
     if shape == "block":
         words = [f"{value(part, 'width'):g} × {value(part, 'height'):g} mm block of polyurethane foam, "
