@@ -3,6 +3,9 @@
 The data sheet gives modulus and strength in compression, tension and shear, and they are not those of an isotropic
 solid (grade 15: E/(2(1+nu)) is 47 MPa, the measured G 33). Both are kept: isotropic about the screw axis, shear
 modulus and shear strength in the planes that hold it as measured.
+
+Limit: crushed foam densifies, which a law for small strains cannot. Under about 200 mg/cm^3 the foam below a thread
+crushes before it shears, and the pullout force comes out low (28 % below the shear formula at 160).
 """
 
 import numpy as np
@@ -12,7 +15,6 @@ from materials.law import Law, quadric
 from materials.tensors import transversely_isotropic
 
 PCF = 16.0185           # mg/cm^3 per pound per cubic foot
-GREATEST_ZETA = 0.4     # keeps the quadric closed at the least tension ratio
 
 
 def property_at(name, density):
@@ -29,8 +31,6 @@ def foam(density, warnings):
         "compressive_modulus", "compressive_strength", "tensile_strength", "shear_strength", "shear_modulus"))
     stiffness = transversely_isotropic(modulus, modulus, v.poisson, shear_modulus, modulus / (2 * (1 + v.poisson)))
     ratio = max(tension / compression, v.least_tension_ratio)
-    S0 = (1 + ratio) / (2 * ratio)
-    zeta = min(0.5 * (compression / (shear * S0)) ** 2 - 1, GREATEST_ZETA)      # isotropic where strengths allow it
-    F, f = quadric(ratio, shear / compression, zeta, zeta)
+    F, f = quadric(ratio, shear / compression, v.interaction, v.interaction)
     return Law("foam", "plastic", stiffness, compression, F, f, onset=v.onset, hardening_strain=v.hardening_strain,
                damage_max=v.damage_max, damage_rate=v.damage_rate, sources=library.sources("foam"))
