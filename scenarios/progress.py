@@ -61,6 +61,7 @@ def progress(name):
         return
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
-    columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(20), TextColumn("{task.fields[text]}")
+    words = (TextColumn(text, markup=False) for text in ("{task.description}", "{task.fields[text]}"))
+    columns = SpinnerColumn(), next(words), BarColumn(20), next(words)
     with Progress(*columns, transient=True) as bar:
         yield Bar(name, bar)

@@ -111,8 +111,8 @@ class Comparison:
             cells = ["" if row[c] != row[c] else f"{row[c]:.{digits}f}" for c, _, digits in COLUMNS]
             status = row["status"] if row["status"] == "completed" else f"{row['status']}: {row['reason']}"
             table.add_row(row["scenario"], *cells, status)
-        console = Console(highlight=False)
+        console = Console(highlight=False, markup=False)
         if not console.is_terminal:
-            console = Console(highlight=False, width=160)
+            console = Console(highlight=False, markup=False, width=160)
         console.print(table)
         console.print(str(self.directory))
