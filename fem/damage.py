@@ -26,7 +26,8 @@ class Smoother:
         self.index_map = imap
         comm = domain.comm
         n = imap.size_local
-        lgmap = PETSc.LGMap().create(imap.local_to_global(np.arange(n + imap.num_ghosts, dtype=np.int32)), comm=comm)
+        numbers = imap.local_to_global(np.arange(n + imap.num_ghosts, dtype=np.int32))
+        lgmap = PETSc.LGMap().create(numbers.astype(PETSc.IntType), comm=comm)
         A = PETSc.Mat().createAIJ([(n, None), (n, None)], comm=comm)
         A.setLGMap(lgmap, lgmap)
         A.setUp()

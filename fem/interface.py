@@ -48,11 +48,10 @@ def traction(jump, normal, kn, kt, slip, bound, bond, Kn, Kt, out, tangent, new_
             tt[i] = kt[p] * (gt[i] - slip[p, i])
             norm += tt[i] * tt[i]
         norm = np.sqrt(norm)
-        lim = bound[p] if gn <= 0.0 else 0.0
-        stick = norm <= lim or norm == 0.0
-        if norm == 0.0 and lim == 0.0 and gn > 0.0:
-            stick = False
-        scale = 1.0 if stick else (lim / norm if norm > 0.0 else 0.0)
+        # the bound is that of the last step whether the point is open now or not: a force that vanished on opening
+        # would have no potential, and contact would chatter
+        stick = norm < bound[p]
+        scale = 1.0 if stick else (bound[p] / norm if norm > 0.0 else 0.0)
         share = 1.0 - b
         ktan = kt[p] * scale * share + b * Kt[p] + RESIDUAL * kt[p]
         for i in range(dim):
