@@ -128,13 +128,25 @@ def _cortex(ax, mesh, points, plane):
         ax.add_collection(LineCollection(lines, colors=CORTEX_COLOUR, linewidths=1.5))
 
 
-def _legend(fig, mesh, **more):
+def _panels(mesh, planes, count):
+    """Figure and axes (1, count) as high as cuts through `planes` need to have one scale."""
+    size = np.ptp(mesh["points"], axis=0)
+    across = {"xz": 2 * size[0] if mesh["flat"] else size[0], "yz": size[1]}
+    width = 10.4 if count > 1 else 7.4
+    height = (width / count - 1.0) * max(across[plane] for plane in planes) / size[2]
+    fig, axes = plt.subplots(1, count, figsize=(width, height + 1.5), squeeze=False, layout="constrained")
+    for ax in axes[0]:
+        ax.set_anchor("NW")
+    return fig, axes
+
+
+def _legend(fig, mesh):
     present = set(np.unique(mesh["region"]))
     handles = [Patch(facecolor=REGION_COLOURS[name], edgecolor="#777777", linewidth=0.5, label=REGION_WORDS[name])
                for number, name in REGION_LAYERS.items() if number in present]
     if len(mesh["cortex"]):
         handles.append(plt.Line2D([], [], color=CORTEX_COLOUR, linewidth=1.5, label="cortex"))
-    fig.legend(handles=handles, loc="upper left", bbox_to_anchor=(0.06, 0.02), ncols=5, fontsize=9, **more)
+    fig.legend(handles=handles, loc="outside lower left", ncols=5, fontsize=9)
 
 
 def _frame(ax, mesh, plane, box=None):
@@ -159,7 +171,7 @@ def cut_figure(directory, path):
     """What was tested: bone, screw, halo, cement and cortex in the plane of the screw axis."""
     mesh = read_mesh(directory)
     planes = _planes(mesh)
-    fig, axes = plt.subplots(1, len(planes), figsize=(9.6, 4.4) if len(planes) > 1 else (7.4, 4.6), squeeze=False)
+    fig, axes = _panels(mesh, planes, 2 if len(planes) > 1 else 1)
     for ax, plane in zip(axes[0], planes):
         section = cut(mesh["points"], mesh["cells"], plane)
         _fill(ax, section, mesh, mesh["points"], _region_colours(mesh, section))
@@ -167,7 +179,6 @@ def cut_figure(directory, path):
         _frame(ax, mesh, plane)
         ax.set_title(_titles(mesh, plane))
     _legend(fig, mesh)
-    fig.tight_layout()
     return _save(fig, path)
 
 
@@ -200,7 +211,8 @@ def peak_figure(directory, path):
     region = mesh["region"][section.cell]
     soft = np.isin(region, [2, 3, 4, 5, 6])
     solid = [c if not s else "#ffffff" for c, s in zip(_region_colours(mesh, section), soft)]
-    fig, axes = plt.subplots(1, 2, figsize=(10.6, 3.6), sharey=True, layout="constrained")
+    height = 4.2 * (box[1][1] - box[1][0]) / (box[0][1] - box[0][0]) + 1.2
+    fig, axes = plt.subplots(1, 2, figsize=(10.4, height), sharey=True, layout="constrained")
     lost = 1 - (1 - fields["damage"]) * (1 - fields.get("insertion_damage", 0.0))
     panels = ((lost, "share of the stiffness lost", 0.6, "magma_r"),
               (100 * fields["plastic_strain"], "plastic strain (%)", 10.0, "YlGnBu"))
@@ -229,7 +241,7 @@ def mesh(directory, path=None):
     with tempfile.TemporaryDirectory() as scratch:
         picture = _spatial(directory, Path(scratch) / "view.png")
         wide = picture is not None
-        fig, axes = plt.subplots(1, 1 + wide, figsize=(10.4, 4.6) if wide else (7.4, 4.6), squeeze=False)
+        fig, axes = _panels(lab, ("xz",), 1 + wide)
         section = cut(lab["points"], lab["cells"], "xz")
         _fill(axes[0][0], section, lab, lab["points"], _region_colours(lab, section), edgecolors="#333333",
               linewidths=0.2)
@@ -240,7 +252,6 @@ def mesh(directory, path=None):
             axes[0][1].imshow(picture)
             axes[0][1].axis("off")
         _legend(fig, lab)
-        fig.tight_layout()
     return _save(fig, path)
 
 

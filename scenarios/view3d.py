@@ -15,22 +15,35 @@ from scenarios.style import REGION_COLOURS, REGION_LAYERS
 PIXELS = (1500, 1150)
 
 
-def surfaces(lab):
-    """[(region name, points, triangles)]: outer surface of each region; bone cut open where the viewer looks in.
+BONES = ("trabecular", "pedicle", "posterior", "foam")
 
-    Of tetrahedra the bone behind the plane of the screw axis is left; half planes are revolved, bone by three quarters.
+
+def parts(lab):
+    """([(region name, pyvista mesh)], direction of view): bone cut open, the rest whole.
+
+    Of tetrahedra the larger half of the bone on one side of the plane y = 0 is left; half planes are revolved, bone by
+    three quarters of a turn.
     """
+    import pyvista
+
+    points, cells, region = lab["points"], lab["cells"], lab["region"]
+    flat = cells.shape[1] == 3
+    bone = np.isin(region, [number for number, name in REGION_LAYERS.items() if name in BONES])
+    away = 1.0 if flat or points[cells[bone]][..., 1].sum() > -1e-6 * bone.sum() else -1.0
     out = []
     for number, name in REGION_LAYERS.items():
-        cells, bone = lab["cells"][lab["region"] == number], name in ("trabecular", "pedicle", "posterior", "foam")
-        if cells.shape[1] == 3 and len(cells):
-            out.append((name, *_revolved(lab["points"], cells, 1.5 if bone else 2.0)))
+        chosen = cells[region == number]
+        if not len(chosen):
             continue
-        if bone and len(cells):
-            cells = cells[lab["points"][cells][..., 1].mean(axis=1) > 0]
-        if len(cells):
-            out.append((name, lab["points"], _boundary(cells)))
-    return out
+        if flat:
+            mesh = pyvista.PolyData.from_regular_faces(*_revolved(points, chosen, 1.5 if name in BONES else 2.0))
+        elif name in BONES:
+            mesh = pyvista.UnstructuredGrid({pyvista.CellType.TETRA: chosen}, points)
+            mesh = mesh.clip("y", origin=(0.0, 1e-3, 0.0), invert=away < 0).extract_surface(algorithm="dataset_surface")
+        else:
+            mesh = pyvista.PolyData.from_regular_faces(points, _boundary(chosen))
+        out.append((name, mesh))
+    return out, (-0.75, -1.0, 0.55) if flat else (0.35, -away, 0.5)
 
 
 def _boundary(tets):
@@ -64,14 +77,18 @@ def draw(directory, out):
     vtk.vtkObject.GlobalWarningDisplayOff()     # VTK warns of the missing display before it falls back to EGL
     with np.load(Path(directory) / "mesh.npz", allow_pickle=False) as data:
         lab = {key: data[key] for key in ("points", "cells", "region")}
-    plotter = pyvista.Plotter(off_screen=True, window_size=PIXELS, lighting="three lights")
+    plotter = pyvista.Plotter(off_screen=True, window_size=PIXELS, lighting="none")
+    plotter.add_light(pyvista.Light(light_type="camera light", position=(-0.4, 0.5, 1.0), intensity=0.6))
+    plotter.add_light(pyvista.Light(light_type="headlight", intensity=0.55))
     plotter.set_background("white")
-    for name, points, faces in surfaces(lab):
-        plotter.add_mesh(pyvista.PolyData.from_regular_faces(points, faces).clean(), color=REGION_COLOURS[name],
-                         show_edges=True, edge_color="#333333", line_width=0.6, edge_opacity=0.3, ambient=0.35,
-                         diffuse=0.7, specular=0.3 if name == "screw" else 0.0)
-    flat = lab["cells"].shape[1] == 3
-    plotter.view_vector((-0.75, -1.0, 0.55) if flat else (0.35, -1.0, 0.5), viewup=(0, 0, 1) if flat else (1, 0, 0))
+    shown, direction = parts(lab)
+    for name, mesh in shown:
+        if mesh.n_cells == 0:
+            continue
+        plotter.add_mesh(mesh.clean(), color=REGION_COLOURS[name], show_edges=True, edge_color="#333333",
+                         line_width=0.6, edge_opacity=0.3, ambient=0.35, diffuse=0.7,
+                         specular=0.3 if name == "screw" else 0.0)
+    plotter.view_vector(direction, viewup=(0, 0, 1) if lab["cells"].shape[1] == 3 else (1, 0, 0))
     plotter.enable_anti_aliasing("ssaa")
     plotter.screenshot(str(out))
     plotter.close()
