@@ -33,7 +33,7 @@ build() {
     if [ ! -e "$managed/ready" ]; then
         trap 'interrupted 130' INT
         trap 'interrupted 143' TERM HUP
-        remove "$managed"
+        clear_leftover
         build_anew
         trap - INT TERM HUP
     fi
@@ -62,7 +62,7 @@ build_anew() {
 
 build_conda() {  # PROGRAM
     step "packages of environment.yml with $1" \
-        "$1" env create --yes --prefix "$managed/conda" --file "$repo/environment.yml" || return
+        guarded "$1" env create --yes --prefix "$managed/conda" --file "$repo/environment.yml" || return
     step "check" env -u PYTHONPATH PATH="$managed/conda/bin:$PATH" "$managed/conda/bin/python" \
         "$repo/environment/doctor.py" --import || return
     finish conda
@@ -80,10 +80,10 @@ build_debian() {
         step "wheels" inside python3 -m pip install --no-input --disable-pip-version-check \
             --requirement "$repo/environment/requirements.txt" || give_up "the wheels could not be installed"
     step "check" inside python3 "$repo/environment/doctor.py" --import &&
-        step "first compiled forms" inside python3 "$repo/environment/doctor.py" --solve || give_up "the environment does not work"
+        step "first compiled forms" inside python3 "$repo/environment/doctor.py" --solve ||
+        give_up "the environment does not work"
     finish debian
 }
-
 
 finish() {  # KIND
     echo "$1" > "$managed/ready.new" && mv "$managed/ready.new" "$managed/ready"
@@ -91,7 +91,7 @@ finish() {  # KIND
 }
 
 install_tools() {  # mmdebstrap and bubblewrap: the only two packages that the host itself gets
-    local missing=() message
+    local missing=()
     command -v mmdebstrap > /dev/null || missing+=(mmdebstrap)
     command -v bwrap > /dev/null || missing+=(bubblewrap)
     # Relatives of Debian do not all carry its signing keys.
@@ -130,16 +130,20 @@ make_userland() {  # Debian 13 in $managed/rootfs, from the host's mirror or els
     for path in "${unneeded[@]}"; do options+=("--dpkgopt=path-exclude=$path"); done
     for path in "${needed[@]}"; do options+=("--dpkgopt=path-include=$path"); done
     for mirror in $(host_mirror) ""; do
-        remove "$managed/rootfs"
+        rm -rf --one-file-system "$managed/rootfs"
         mkdir "$managed/rootfs"
         if [ "$(id -u)" = 0 ]; then
             step "Debian 13" guarded mmdebstrap --mode=root "${options[@]}" trixie "$managed/rootfs" $mirror && return
         else
-            # The files of an unshared build belong to subordinate users: unpack them as our own.
+            # The files of an unshared build belong to subordinate users, who may not enter a private home:
+            # they are made elsewhere and unpacked as our own.
+            [ -e "$managed/scratch" ] || mktemp -d /var/tmp/halofix.XXXXXX > "$managed/scratch"
+            chmod 1777 "$(< "$managed/scratch")"
             mkfifo "$managed/fifo"
-            tar --extract --directory "$managed/rootfs" --exclude './dev/*' < "$managed/fifo" 2>> "$managed/build.log" &
+            tar --extract --directory "$managed/rootfs" --exclude './dev/*' \
+                < "$managed/fifo" 2>> "$managed/build.log" 9>&- &
             unpacking=$!
-            step "Debian 13" unshared "${options[@]}" && wait $unpacking && rm "$managed/fifo" && return
+            step "Debian 13" unshared "${options[@]}" && wait $unpacking && rm -r "$managed/fifo" "$(< "$managed/scratch")" && return
             rm -f "$managed/fifo"
         fi
         [ -z "$mirror" ] || say "  the mirror $mirror did not do; trying Debian's own"
@@ -170,15 +174,30 @@ step() {  # TITLE COMMAND ...: runs it with its output in the log; on a terminal
     return $status
 }
 
-guarded() { exec setpriv --pdeathsig TERM "$@"; }  # ends with this process, even when that is killed
+guarded() {  # COMMAND ...: replaces this process; a group of its own, which clear_leftover can end as a whole
+    echo $BASHPID > "$managed/pid"
+    exec setsid setpriv --pdeathsig TERM "$@" 9>&-
+}
 
-unshared() { TMPDIR=/var/tmp guarded mmdebstrap --mode=unshare --format=tar "$@" trixie - $mirror > "$managed/fifo"; }
+unshared() {  # OPTIONS: mmdebstrap for an ordinary user
+    TMPDIR=$(< "$managed/scratch") guarded mmdebstrap --mode=unshare --format=tar "$@" trixie - $mirror > "$managed/fifo"
+}
 
 inside() { kind=debian python=$1 && shift && run "$@"; }
 
 activity() { tail -n 1 "$managed/build.log" | awk '/^Get:/ {$0 = "Downloading " $5} {print}' | tr -cd '[:print:]'; }
 
-remove() { rm -rf --one-file-system "$1"; }
+clear_leftover() {  # of a build that was interrupted, perhaps by kill -9
+    local leader scratch
+    leader=$(cat "$managed/pid" 2> /dev/null)
+    if [ -n "$leader" ] && grep -qsF "$managed" "/proc/$leader/cmdline"; then kill -KILL -- "-$leader"; fi
+    scratch=$(cat "$managed/scratch" 2> /dev/null)
+    if [ -n "$scratch" ] && [ -d "$scratch" ]; then
+        mmdebstrap --unshare-helper rm -rf "$scratch" 2> /dev/null  # what belongs to subordinate users
+        rm -rf "$scratch"
+    fi
+    rm -rf --one-file-system "$managed"
+}
 
 give_up() {
     say "" "The last lines of $managed/build.log:" "$(tail -n 12 "$managed/build.log")" ""
@@ -186,9 +205,10 @@ give_up() {
         "An environment that you have already: name its Python in HALOFIX_PYTHON."
 }
 
-interrupted() {
-    trap - INT TERM HUP
-    [ -z "$pid" ] || { kill -TERM "$pid" && wait "$pid"; } 2> /dev/null
-    say "" "halofix: interrupted; the next start builds the environment anew"
+interrupted() {  # EXIT CODE
+    trap 'exit 130' INT TERM HUP  # a second one: without cleaning up, which the next start then does
+    say "" "halofix: interrupted; cleaning up. The next start builds the environment anew."
+    [ -z "$pid" ] || { disown "$pid" && kill "$pid"; } 2> /dev/null
+    clear_leftover
     exit "$1"
 }

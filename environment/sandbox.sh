@@ -29,7 +29,7 @@ mount_userland() {  # ROOT: sets the array "mounts", bubblewrap's arguments
     done
     for entry in "$root"/etc/*; do mounts+=(--ro-bind "$entry" "/etc/${entry##*/}"); done
     # Devices, processes and processors (OpenMPI places its ranks by what hwloc reads in /sys).
-    mounts+=(--dev-bind /dev /dev --bind /proc /proc --bind /sys /sys --tmpfs /run --bind /var/tmp /var/tmp)
+    mounts+=(--dev-bind /dev /dev --bind /proc /proc --bind /sys /sys)
     # The host's users, network, certificates and pip settings.
     for entry in passwd group hosts resolv.conf localtime timezone pip.conf; do
         [ ! -e "/etc/$entry" ] || mounts+=(--ro-bind "/etc/$entry" "/etc/$entry")
@@ -40,8 +40,8 @@ mount_userland() {  # ROOT: sets the array "mounts", bubblewrap's arguments
             --ro-bind-try /usr/local/share/ca-certificates /usr/local/share/ca-certificates)
     fi
     # Every other top folder of the host, at its own place.
-    for entry in /* /run/media; do
-        case $entry in /bin | /boot | /dev | /etc | /lib* | /proc | /run | /sbin | /sys | /usr | /var) continue ;; esac
+    for entry in /*; do
+        case $entry in /bin | /dev | /etc | /lib* | /proc | /sbin | /sys | /usr) continue ;; esac
         if [ -L "$entry" ]; then
             mounts+=(--symlink "$(readlink "$entry")" "$entry")
         elif [ -d "$entry" ]; then
@@ -50,14 +50,14 @@ mount_userland() {  # ROOT: sets the array "mounts", bubblewrap's arguments
     done
 }
 
-reach() {  # PATH: makes what lies in a system folder of the host (such as /var/lib/jenkins) reachable
-    local path
+reach() {  # PATH: makes what lies in /usr or /etc of the host (such as /usr/local/share/scenarios) reachable
+    local path top
     path=$(readlink -m -- "$1")
     while [ ! -e "$path" ]; do path=$(dirname "$path"); done
     case $path in
-        /usr/local/* | /usr/src/* | /run/*/* | /var/*/*) ;;
-        /etc/* | /usr/*)  # nothing can be added to the userland's own folders
-            local top=${path#/*/}
+        /usr/local | /usr/local/* | /usr/src | /usr/src/*) ;;
+        /usr/* | /etc/*)  # nothing can be added to the userland's own folders
+            top=${path#/*/}
             [ ! -e "$root/${path:1:4}${top%%/*}" ] || return ;;
         *) return ;;
     esac
