@@ -143,7 +143,8 @@ make_userland() {  # Debian 13 in $managed/rootfs, from the host's mirror or els
             tar --extract --directory "$managed/rootfs" --exclude './dev/*' \
                 < "$managed/fifo" 2>> "$managed/build.log" 9>&- &
             unpacking=$!
-            step "Debian 13" unshared "${options[@]}" && wait $unpacking && rm -r "$managed/fifo" "$(< "$managed/scratch")" && return
+            step "Debian 13" unshared "${options[@]}" && wait $unpacking &&
+                rm -r "$managed/fifo" "$(< "$managed/scratch")" && return
             rm -f "$managed/fifo"
         fi
         [ -z "$mirror" ] || say "  the mirror $mirror did not do; trying Debian's own"
@@ -180,7 +181,8 @@ guarded() {  # COMMAND ...: replaces this process; a group of its own, which cle
 }
 
 unshared() {  # OPTIONS: mmdebstrap for an ordinary user
-    TMPDIR=$(< "$managed/scratch") guarded mmdebstrap --mode=unshare --format=tar "$@" trixie - $mirror > "$managed/fifo"
+    TMPDIR=$(< "$managed/scratch") \
+        guarded mmdebstrap --mode=unshare --format=tar "$@" trixie - $mirror > "$managed/fifo"
 }
 
 inside() { kind=debian python=$1 && shift && run "$@"; }
