@@ -123,9 +123,10 @@ def volume(augment, specimen):
 def void_volume(screw, halo):
     """Volume between a lab.Screw and the outside of a lab.Halo, mm^3: what cement fills before it enters bone.
 
-    V = pi * integral of max(0, outer(z)^2 - r(z)^2) over the depth of the halo, with r(z) the profile of the thread.
+    V = pi * integral of max(0, outer(z)^2 - r(z)^2) over the halo, which goes on for its thickness below the tip of the
+    screw that made it; r(z) is the profile of the thread.
     """
-    z = np.linspace(-halo.depth, 0.0, 4001)
+    z = np.linspace(-halo.depth - halo.thickness, 0.0, 4001)
     core = screw.core_radius(z)
     if screw.thread == "smooth":
         profile = np.full_like(z, screw.radius)

@@ -24,7 +24,7 @@ from scenarios.protocol import (
 )
 from scenarios.units import number
 
-SMALLEST_ROOT = 0.05  # mm of core left between two threads
+LARGEST_BASE = 0.95  # of the pitch: some core is left between two threads
 SMALLEST_TIP = 0.5  # mm, core radius at the tip
 MARGIN = 3.0  # mm of specimen left between a hole and its outer surface
 
@@ -89,7 +89,7 @@ def _pitch(scenario):
         deep = (screw.diameter - screw.core_diameter) / 2 + depth(screw) * tan(radians(screw.taper))
         flanks = deep * (tan(radians(screw.proximal_flank)) + tan(radians(screw.distal_flank)))
         base = screw.crest + flanks
-        if base + SMALLEST_ROOT > screw.pitch:
+        if base > LARGEST_BASE * screw.pitch:
             yield _where(path, screw, "pitch"), (
                 f"threads {_mm(deep)} deep are {_mm(base)} wide at their base and do not fit a pitch of "
                 f"{_mm(screw.pitch)}; widen the pitch, thicken the core, or steepen the flanks"
@@ -153,6 +153,21 @@ def _longer_than_bone(scenario):
             yield _where(path, screw, name), (
                 f"the screw is longer than the bone: {_mm(depth(screw))} in {what}, {_mm(room)}; "
                 f"use a shorter screw or give a smaller `insertion_depth`"
+            )
+
+
+def _halo_longer_than_bone(scenario):
+    specimen = scenario.specimen
+    room = {
+        "vertebra": lambda: path_length(specimen.level) - 1.0,
+        "cylinder": lambda: specimen.length - 1.0,
+        "block": lambda: specimen.height - 1.0,
+    }[specimen.shape]()
+    for i, halo, screw in halos(scenario):
+        if depth(screw) + halo.thickness > room >= depth(screw):
+            yield ("protocol", i, "halo", "thickness"), (
+                f"a halo of {_mm(halo.thickness)} round the tip, {_mm(depth(screw))} deep, breaks out of the bone; "
+                f"make it thinner or use a shorter screw"
             )
 
 
@@ -387,6 +402,7 @@ _RULES = [
     _fenestration,
     _foam_density,
     _longer_than_bone,
+    _halo_longer_than_bone,
     _thicker_than_bone,
     _halo_wider_than_bone,
     _fixture,

@@ -318,14 +318,12 @@ def _summary(scenario, outcome):
         else:
             steps.append({"kind": kind} | _step_summary(kind, body, scenario))
     pull = next(step for step in steps if step["kind"] == "pullout")
-    of_run = {key: value for key, value in pull.items() if key not in ("kind", "status", "reason")}
-    rest = {key: value for key, value in outcome.items() if key not in ("status", "reason", "steps")}
-    return (
-        {"schema": SCHEMA, "name": scenario.name, "model": scenario.model}
-        | {"status": outcome["status"], "reason": outcome["reason"], "steps": steps}
-        | {key: value for key, value in of_run.items() if key not in rest}
-        | rest
-    )
+    run = {"schema": SCHEMA, "name": scenario.name, "model": scenario.model}
+    run |= {"status": outcome["status"], "reason": outcome["reason"], "steps": steps}
+    # The numbers of the pull and of the solution are the numbers of the run.
+    for numbers in (pull, outcome):
+        run |= {key: value for key, value in numbers.items() if key not in run and key != "kind"}
+    return run
 
 
 def _step_summary(kind, body, scenario):

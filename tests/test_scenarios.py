@@ -137,7 +137,7 @@ def test_cement_fills_the_halo_first(tmp_path):
 
 def test_void_between_a_smooth_pin_and_a_cylindrical_halo():
     pin, halo = lab.Screw(6, 40, 2, 4, thread="smooth", insertion_depth=40), lab.Halo(1, 6, 40)
-    assert protocol.void_volume(pin, halo) == pytest.approx(np.pi * (16 - 9) * 40, rel=1e-3)
+    assert protocol.void_volume(pin, halo) == pytest.approx(np.pi * ((16 - 9) * 40 + 16), rel=1e-3)
 
 
 def test_void_between_threads():
@@ -145,7 +145,7 @@ def test_void_between_threads():
     screw = lab.Screw(6, 40, 2, 4, crest=0.4, proximal_flank=0, distal_flank=45, insertion_depth=40)
     halo = lab.Halo(1, 6, 40)
     mean = (0.4 * 9 + 1.0 * (9 + 6 + 4) / 3 + 0.6 * 4) / 2
-    assert protocol.void_volume(screw, halo) == pytest.approx(np.pi * (16 - mean) * 40, rel=2e-3)
+    assert protocol.void_volume(screw, halo) == pytest.approx(np.pi * ((16 - mean) * 40 + 16), rel=2e-3)
 
 
 @pytest.mark.parametrize(("level", "ml"), [("T1", 1), ("T6", 1), ("T7", 1.5), ("T12", 1.5), ("L1", 2), ("L5", 2)])
@@ -220,7 +220,7 @@ def step(i, f, u, p):
 step(1, 100.0, 0.02, 0.1); step(2, 200.0, 0.04, 0.2); step(3, 150.0, 0.06, 0.3)
 """
 DONE = """
-pull = dict(kind="pullout", peak_force_N=200.0, displacement_at_peak_mm=0.04, stiffness_N_per_mm=5000.0)
+pull = dict(kind="pullout", peak_force_N=200.0, displacement_at_peak_mm=0.04, stiffness_N_per_mm=5000.0, steps=3)
 open(d + "/outcome.json", "w").write(json.dumps(dict(status="completed", reason="the force fell 20 %", steps=[pull])))
 """
 
