@@ -45,7 +45,7 @@ def _text(record):
 def time_left(record):
     """Seconds until the largest displacement is reached at the pace so far; None before there is a pace."""
     done = record["progress"]
-    return record["seconds"] * (1 - done) / done if 0.01 < done <= 1 else None
+    return record["seconds"] * (1 - done) / done if 0.01 < done < 1 else None
 
 
 def _clock(seconds):

@@ -11,7 +11,7 @@ COLUMNS = (
     ("peak_force_N", "peak force (N)", 0),
     ("peak_force_ratio", "ratio", 2),
     ("stiffness_N_per_mm", "stiffness (N/mm)", 0),
-    ("displacement_at_peak_mm", "at (mm)", 3),
+    ("displacement_at_peak_mm", "displacement at peak (mm)", 3),
 )
 EXIT_CODES = {"completed": 0, "partial": 3, "failed": 3}
 

@@ -43,7 +43,7 @@ def run(path, out=None, ranks=1, resolution=None):
 
 
 def _run(path, scenario, text, final, ranks, resolution):
-    with _directory(final) as directory, progress(scenario.name) as show:
+    with _directory(final) as directory, progress(Path(path).stem) as show:
         begun = time.monotonic()
         _write_inputs(directory, path, scenario, text, resolution)
         outcome = {"status": "failed", "reason": "", "steps": []}

@@ -353,7 +353,7 @@ def test_compare_goes_on_past_a_failure(bench, tmp_path, capsys):
 
 def test_a_batch_log_has_plain_lines(bench, capsys):
     scenarios.run(CYLINDER, out="here")
-    assert "bone cylinder: step 1, 0.020 mm, 100 N" in capsys.readouterr().out
+    assert "cylinder_native: step 1, 0.020 mm, 100 N" in capsys.readouterr().out
 
 
 # -- the command line --------------------------------------------------------------------------------------------------
