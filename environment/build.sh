@@ -43,8 +43,8 @@ build() {
 
 build_anew() {
     local free
-    free=$(df -Pk "$cache" | awk 'NR == 2 {print int($4 / 1048576)}')
-    [ "$free" -ge 4 ] || fail "the environment needs 4 GB in $cache, of which $free are free" \
+    free=$(df -Pk "$cache" 2> /dev/null | awk 'NR == 2 {print int($4 / 1048576)}')
+    [ "${free:-4}" -ge 4 ] || fail "the environment needs 4 GB in $cache, of which $free are free" \
         "Make room, or set XDG_CACHE_HOME to a folder elsewhere."
     say "halofix: building the environment, once, in $managed"
     mkdir "$managed"

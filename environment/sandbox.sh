@@ -65,7 +65,8 @@ reach() {  # PATH: makes what lies in /usr or /etc of the host (such as /usr/loc
 }
 
 enter_sandbox() {  # ROOT COMMAND ...: replaces this process
-    local root=$1 argument
+    local root=$1 argument bwrap
+    bwrap=$(command -v bwrap)
     shift
     mount_userland "$root"
     for argument in "$PWD" "$repo" "$HOME" "$cache" "${TMPDIR:-/tmp}" "${PIP_CERT:-/}" "${PIP_CONFIG_FILE:-/}" \
@@ -78,5 +79,5 @@ enter_sandbox() {  # ROOT COMMAND ...: replaces this process
     # One machine: ranks talk through memory, and are not tied to the cores that another run may have taken.
     export OMPI_MCA_btl=self,sm PRTE_MCA_hwloc_default_binding_policy=none
     # What runs inside ends when bubblewrap is ended (setpriv).
-    exec bwrap "${mounts[@]}" ${extra_mounts:+"${extra_mounts[@]}"} --chdir "$PWD" setpriv --pdeathsig TERM "$@"
+    exec "$bwrap" "${mounts[@]}" ${extra_mounts:+"${extra_mounts[@]}"} --chdir "$PWD" setpriv --pdeathsig TERM "$@"
 }

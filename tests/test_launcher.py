@@ -1,0 +1,223 @@
+"""The launcher's decisions, with stand-ins for Python, bubblewrap and the package managers: nothing is downloaded."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+# What the launcher may call of the system; everything else on its PATH is a stand-in.
+SYSTEM = (
+    "bash sh sed sha256sum cut dirname readlink mkdir df awk tail tr rm cat grep flock setsid setpriv chmod mktemp "
+    "mkfifo tar du uname paste sleep ls env mv id"
+).split()
+
+COMPLETE = 'case "$2" in --has) exit 0 ;; esac; echo "$NAME $*"'
+INCOMPLETE = 'case "$2" in --has) exit 4 ;; esac; echo "$NAME $*"'
+BWRAP = 'while [ $# -gt 0 ] && [ "$1" != setpriv ]; do shift; done; [ $# = 0 ] || echo "sandbox ${*:4}"'
+MMDEBSTRAP = """
+echo built >> "$COUNT"
+for target; do case $target in */rootfs) mkdir -p "$target/usr/bin" "$target/etc" ;; esac; done
+sleep "${SLOW:-0}"
+exit "${BROKEN:-0}"
+"""
+
+pytestmark = pytest.mark.skipif(not all(map(shutil.which, SYSTEM)), reason="needs Linux with util-linux")
+
+
+class Machine:
+    """A copy of the launcher on a machine that has only what a test gives it."""
+
+    def __init__(self, folder):
+        self.programs, self.clone, self.count = folder / "bin", folder / "clone", folder / "count"
+        self.cache = folder / "cache" / "halofix"
+        self.programs.mkdir()
+        for name in SYSTEM:
+            (self.programs / name).symlink_to(shutil.which(name))
+        self.clone.mkdir()
+        for name in ("halofix", "environment", "environment.yml"):
+            source = REPOSITORY / name
+            (shutil.copytree if source.is_dir() else shutil.copy)(source, self.clone / name)
+        self.variables = {
+            "PATH": str(self.programs), "HOME": str(folder), "XDG_CACHE_HOME": str(folder / "cache"),
+            "COUNT": str(self.count),
+        }
+
+    def give(self, name, script):
+        program = self.programs / name
+        program.unlink(missing_ok=True)
+        program.write_text(f"#!{shutil.which('bash')}\nNAME={name}\n{script}\n")
+        program.chmod(0o755)
+        return str(program)
+
+    def give_debian(self):
+        self.give("python3", INCOMPLETE)
+        self.give("id", 'case "$1" in -u) echo 0 ;; *) echo root ;; esac')
+        self.give("apt-get", "exit 0")
+        self.give("bwrap", BWRAP)
+        self.give("mmdebstrap", MMDEBSTRAP)
+
+    def start(self, *arguments, **variables):
+        return subprocess.Popen(
+            [str(self.clone / "halofix"), *arguments], env=self.variables | variables, cwd=self.clone, text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )
+
+    def run(self, *arguments, **variables):
+        process = self.start(*arguments, **variables)
+        out, err = process.communicate(timeout=60)
+        return process.returncode, out, err
+
+    @property
+    def builds(self):
+        return len(self.count.read_text().split()) if self.count.exists() else 0
+
+    @property
+    def environments(self):
+        return sorted(ready.parent.name for ready in self.cache.glob("*/ready"))
+
+
+@pytest.fixture
+def machine(tmp_path):
+    return Machine(tmp_path)
+
+
+def test_named_python_comes_first(machine):
+    machine.give("python3", COMPLETE)
+    named = machine.give("other", COMPLETE)
+    assert machine.run("check", "a b.yaml", HALOFIX_PYTHON=named) == (0, "other -m scenarios.cli check a b.yaml\n", "")
+
+
+def test_named_python_that_is_not_there(machine):
+    code, _, err = machine.run("check", HALOFIX_PYTHON="/nowhere/python")
+    assert code == 4 and "/nowhere/python" in err and "unset" in err
+
+
+def test_named_python_without_dolfinx(machine):
+    code, _, err = machine.run("check", HALOFIX_PYTHON=machine.give("other", INCOMPLETE))
+    assert code == 4 and "lacks" in err and "doctor" in err
+
+
+def test_doctor_names_what_a_python_lacks(machine):
+    bare = machine.give("bare", f'exec {sys.executable} -S "$@"')  # no site packages
+    code, out, _ = machine.run("doctor", HALOFIX_PYTHON=bare)
+    assert code == 4 and "WRONG" in out and "dolfinx cannot be imported" in out
+
+
+def test_active_python_comes_before_the_managed_one(machine):
+    machine.give_debian()
+    machine.give("python3", COMPLETE)
+    assert machine.run("schema") == (0, "python3 -m scenarios.cli schema\n", "")
+    assert machine.builds == 0
+
+
+def test_inside_nothing_is_nested(machine):
+    machine.give_debian()
+    assert machine.run("schema", HALOFIX_INSIDE="/somewhere")[1] == "python3 -m scenarios.cli schema\n"
+    assert machine.builds == 0
+
+
+def test_help_builds_nothing(machine):
+    machine.give_debian()
+    code, _, err = machine.run("--help")
+    assert code == 0 and "builds the environment" in err and machine.builds == 0
+
+
+def test_built_once(machine):
+    machine.give_debian()
+    code, out, err = machine.run("check", "a.yaml")
+    assert (code, out) == (0, "sandbox python3 -m scenarios.cli check a.yaml\n"), err
+    assert machine.run("test", "-k", "screw") == (0, "sandbox python3 -m pytest -k screw\n", "")
+    assert machine.builds == 1
+
+
+def test_other_requirements_make_another_environment(machine):
+    machine.give_debian()
+    requirements = machine.clone / "environment" / "requirements.txt"
+    machine.run("check")
+    requirements.write_text("# a comment changes nothing\n" + requirements.read_text())
+    machine.run("check")
+    assert len(machine.environments) == machine.builds == 1
+    requirements.write_text(requirements.read_text() + "another==1.0\n")
+    machine.run("check")
+    assert len(machine.environments) == machine.builds == 2
+
+
+def test_two_at_the_same_time(machine):
+    machine.give_debian()
+    first = machine.start("check", SLOW="2")
+    while machine.builds == 0:
+        time.sleep(0.05)
+    code, out, err = machine.run("check")
+    assert code == 0 and "waiting" in err and out.startswith("sandbox")
+    assert first.wait(timeout=60) == 0 and machine.builds == 1
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_interrupted_build(machine, how):
+    machine.give_debian()
+    process = machine.start("check", SLOW="60")
+    while not list(machine.cache.glob("*/rootfs/etc")):
+        time.sleep(0.05)
+    (folder,) = machine.cache.glob("*/")
+    leftover = folder / "rootfs" / "leftover"
+    leftover.touch()
+    process.send_signal(how)
+    assert process.wait(timeout=60) != 0 and machine.environments == []
+    assert machine.run("check")[0] == 0
+    assert machine.environments == [folder.name] and not leftover.exists()
+
+
+def test_failed_build(machine):
+    machine.give_debian()
+    code, _, err = machine.run("check", BROKEN="1")
+    assert code == 4 and "build.log" in err and machine.environments == []
+    assert machine.run("check")[0] == 0
+
+
+def test_conda_comes_before_debian(machine):
+    machine.give_debian()
+    machine.give("micromamba", 'mkdir -p "$5/bin" && cp "$0.python" "$5/bin/python"')
+    machine.give("micromamba.python", COMPLETE)
+    (machine.programs / "cp").symlink_to(shutil.which("cp"))
+    code, out, err = machine.run("schema")
+    assert (code, out) == (0, "micromamba.python -m scenarios.cli schema\n"), err
+    assert machine.builds == 0
+
+
+def test_conda_that_fails_gives_way_to_debian(machine):
+    machine.give_debian()
+    machine.give("conda", "exit 1")
+    code, out, err = machine.run("schema")
+    assert code == 0 and out.startswith("sandbox") and "conda could not" in err
+
+
+def test_ordinary_user_without_the_two_packages(machine):
+    machine.give("python3", INCOMPLETE)
+    machine.give("apt-get", "exit 1")
+    machine.give("id", "echo 1000")
+    code, _, err = machine.run("check")
+    assert code == 4 and "apt-get install mmdebstrap bubblewrap" in err
+
+
+def test_no_sandbox_allowed(machine):
+    machine.give_debian()
+    machine.give("bwrap", "echo no permission >&2; exit 1")
+    code, _, err = machine.run("check")
+    assert code == 4 and "no permission" in err and machine.builds == 0
+
+
+def test_paths_of_the_host_stay_where_they_are(machine):
+    machine.give_debian()
+    machine.give("bwrap", 'printf "%s\\n" "$@"')
+    arguments = machine.run("check", "/usr/local/share")[1].splitlines()
+    binds = {arguments[i + 2]: arguments[i + 1] for i, word in enumerate(arguments) if word == "--bind"}
+    for folder in ("/tmp", "/usr/local/share", "/" + machine.clone.parts[1]):
+        assert not os.path.isdir(folder) or binds[folder] == folder
+    assert "/usr" not in binds and "/etc" not in binds
