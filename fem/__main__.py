@@ -41,8 +41,7 @@ def solve(comm, directory):
     with clock("set-up"):
         domain = Domain(comm, read_mesh(directory / "mesh.npz"))
         model = Model(domain, problem)
-        owned = domain.index_map.size_local
-        solver = LinearSolver(model.A, domain.node_x[:owned], domain.dim)
+        solver = LinearSolver(model)
     dofs = domain.index_map.size_global * domain.dim
     points = comm.allreduce(len(model.interface.slip))
     log.info("%d cells, %d degrees of freedom, %d interface points, %d ranks",

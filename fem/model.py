@@ -167,11 +167,11 @@ class Model:
         self.interface.add_stiffness(A)  # zeros: they only reserve the places
         self.interface.tangent[:] = tangent
         A.assemble(PETSc.Mat.AssemblyType.FLUSH)
-        self._scale = max(1.0, float(np.median(np.abs(self.laws.C[:, 0, 0]))))
+        self.diagonal_scale = max(1.0, float(np.median(np.abs(self.laws.C[:, 0, 0]))))
         start = d.index_map.local_range[0] * dim
         fixed = np.flatnonzero(self.prescribed[: d.index_map.size_local].ravel())
         for i in fixed:
-            A.setValue(start + i, start + i, self._scale, addv=PETSc.InsertMode.ADD_VALUES)
+            A.setValue(start + i, start + i, self.diagonal_scale, addv=PETSc.InsertMode.ADD_VALUES)
         A.assemble()
         A.setOption(PETSc.Mat.Option.SPD, True)
         A.setOption(PETSc.Mat.Option.NEW_NONZERO_LOCATION_ERR, True)

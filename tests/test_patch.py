@@ -70,8 +70,7 @@ def model_of(lab, friction=0.3, adhesion=0.0, cohesive=None):
                "interfaces": {"screw_trabecular": {"friction": friction, "adhesion": adhesion, "cohesive": cohesive}}}
     domain = Domain(MPI.COMM_WORLD, lab)
     model = Model(domain, problem)
-    owned = domain.index_map.size_local
-    return model, LinearSolver(model.A, domain.node_x[:owned], domain.dim, rtol=1e-10)
+    return model, LinearSolver(model, rtol=1e-10)
 
 
 def push(model, solver, head):
