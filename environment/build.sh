@@ -62,7 +62,7 @@ build_anew() {
 
 build_conda() {  # PROGRAM
     step "packages of environment.yml with $1" \
-        guarded "$1" env create --yes --prefix "$managed/conda" --file "$repo/environment.yml" || return
+        guarded env CONDA_ALWAYS_YES=true MAMBA_ALWAYS_YES=true "$1" env create --prefix "$managed/conda" --file "$repo/environment.yml" || return
     step "check" env -u PYTHONPATH PATH="$managed/conda/bin:$PATH" "$managed/conda/bin/python" \
         "$repo/environment/doctor.py" --import || return
     finish conda

@@ -59,8 +59,11 @@ def has_everything(memory):
     if not os.path.exists(stamp):
         if problems():
             return False
-        os.makedirs(memory, exist_ok=True)
-        open(stamp, "w").close()
+        try:
+            os.makedirs(memory, exist_ok=True)
+            open(stamp, "w").close()
+        except OSError:  # no place to remember it: it is found out anew each time
+            pass
     return True
 
 

@@ -94,6 +94,11 @@ def test_named_python_comes_first(machine):
     assert machine.run("check", "a b.yaml", HALOFIX_PYTHON=named) == (0, "other -m scenarios.cli check a b.yaml\n", "")
 
 
+def test_named_python_of_this_folder(machine):
+    shutil.move(machine.give("other", COMPLETE), machine.clone / "other")
+    assert machine.run("test", HALOFIX_PYTHON="./other")[:2] == (0, "other -m pytest\n")
+
+
 def test_named_python_that_is_not_there(machine):
     code, _, err = machine.run("check", HALOFIX_PYTHON="/nowhere/python")
     assert code == 4 and "/nowhere/python" in err and "unset" in err
@@ -183,7 +188,7 @@ def test_failed_build(machine):
 
 def test_conda_comes_before_debian(machine):
     machine.give_debian()
-    machine.give("micromamba", 'mkdir -p "$5/bin" && cp "$0.python" "$5/bin/python"')
+    machine.give("micromamba", 'mkdir -p "$4/bin" && cp "$0.python" "$4/bin/python"')
     machine.give("micromamba.python", COMPLETE)
     (machine.programs / "cp").symlink_to(shutil.which("cp"))
     code, out, err = machine.run("schema")
