@@ -41,7 +41,7 @@ def curves(results, path):
         if not len(result.columns.get("force_N", ())):
             continue
         look, peak = run_style(index), result.peak
-        label = textwrap.shorten(result.name, 70) + (f":  {peak[1]:.0f} N at {peak[0]:.2f} mm" if peak else "")
+        label = _plain(textwrap.shorten(result.name, 70)) + (f":  {peak[1]:.0f} N at {peak[0]:.2f} mm" if peak else "")
         if result.status != "completed":
             label += "  (× stopped short)"
         ax.plot(result.columns["displacement_mm"], result.columns["force_N"], linewidth=1.8, label=label,
@@ -56,23 +56,31 @@ def curves(results, path):
 
 
 def peaks(results, path):
-    """Peak force of each run as a bar, with its ratio to the first run."""
-    shown = [(i, r, r.peak) for i, r in enumerate(results) if r.peak]
+    """Peak force of each run as a bar, with its ratio to the first run; pale where a run stopped short."""
+    shown = [(i, r, r.peak[1]) for i, r in enumerate(results) if r.peak]
     if not shown:
         return None
-    first = shown[0][2][1]
+    first = results[0].peak[1] if results[0].peak else None
+    top = max(force for *_, force in shown)
     fig, ax = plt.subplots(figsize=(7.4, 0.9 + 0.52 * len(shown)))
-    top = max(peak[1] for *_, peak in shown)
-    for row, (index, result, (_, force)) in enumerate(shown):
-        ax.barh(row, force, height=0.62, color=run_style(index)["color"])
-        words = f"{force:.0f} N" + (f"   × {force / first:.2f}" if row else "   reference" if len(shown) > 1 else "")
-        ax.text(force + 0.015 * top, row, words, va="center", fontsize=9.5)
-    ax.set_yticks(range(len(shown)), [textwrap.fill(r.name, 30) for _, r, _ in shown])
+    for row, (index, result, force) in enumerate(shown):
+        done = result.status == "completed"
+        ax.barh(row, force, height=0.62, color=run_style(index)["color"], alpha=1.0 if done else 0.45)
+        label = f"{force:.0f} N"
+        if first and len(shown) > 1:
+            label += "   reference" if index == 0 else f"   × {force / first:.2f}"
+        ax.text(force + 0.015 * top, row, label + ("" if done else "   stopped short"), va="center", fontsize=9.5)
+    ax.set_yticks(range(len(shown)), [textwrap.fill(_plain(r.name), 30) for _, r, _ in shown])
     ax.invert_yaxis()
-    ax.set(xlim=(0, 1.3 * top), xlabel="greatest force (N)")
+    ax.set(xlim=(0, 1.45 * top), xlabel="greatest force (N)")
     ax.grid(axis="y", visible=False)
     ax.tick_params(axis="y", length=0)
     return _save(fig, path)
+
+
+def _plain(name):
+    """A name as matplotlib shows it, dollar signs and all."""
+    return name.replace("$", r"\$")
 
 
 # -- cuts --------------------------------------------------------------------------------------------------------------
@@ -104,7 +112,7 @@ def _axis_words(mesh, plane):
     return "along the screw axis, outwards (mm)", f"towards {name} (mm)"
 
 
-def _fill(ax, section, mesh, points, colour, **more):
+def _fill(ax, section, points, colour, **more):
     """Draw the polygons of a section; colour: (k,) values for a colour map, or a list of colours."""
     corners = section.corners(points)
     if isinstance(colour, np.ndarray):
@@ -174,7 +182,7 @@ def cut_figure(directory, path):
     fig, axes = _panels(mesh, planes, 2 if len(planes) > 1 else 1)
     for ax, plane in zip(axes[0], planes):
         section = cut(mesh["points"], mesh["cells"], plane)
-        _fill(ax, section, mesh, mesh["points"], _region_colours(mesh, section))
+        _fill(ax, section, mesh["points"], _region_colours(mesh, section))
         _cortex(ax, mesh, mesh["points"], plane)
         _frame(ax, mesh, plane)
         ax.set_title(_titles(mesh, plane))
@@ -217,9 +225,9 @@ def peak_figure(directory, path):
     panels = ((lost, "share of the stiffness lost", 0.6, "magma_r"),
               (100 * fields["plastic_strain"], "plastic strain (%)", 10.0, "YlGnBu"))
     for ax, (field, name, top, colours) in zip(axes, panels):
-        _fill(ax, section, mesh, points, solid)
+        _fill(ax, section, points, solid)
         part = section.only(soft)
-        drawn = _fill(ax, part, mesh, points, np.asarray(field[part.cell], float), cmap=colours, clim=(0.0, top))
+        drawn = _fill(ax, part, points, np.asarray(field[part.cell], float), cmap=colours, clim=(0.0, top))
         _cortex(ax, mesh, points, "xz")
         _frame(ax, mesh, "xz", box)
         ax.set_title(name)
@@ -243,7 +251,7 @@ def mesh(directory, path=None):
         wide = picture is not None
         fig, axes = _panels(lab, ("xz",), 1 + wide)
         section = cut(lab["points"], lab["cells"], "xz")
-        _fill(axes[0][0], section, lab, lab["points"], _region_colours(lab, section), edgecolors="#333333",
+        _fill(axes[0][0], section, lab["points"], _region_colours(lab, section), edgecolors="#333333",
               linewidths=0.2)
         _cortex(axes[0][0], lab, lab["points"], "xz")
         _frame(axes[0][0], lab, "xz")

@@ -123,7 +123,7 @@ def _scenario(name, halo, cement):
     if cement:
         steps += ("  - augment: {volume: {value: 2000.0, unit: mm^3, source: given}, target: {value: halo, "
                   "source: given}}\n")
-    return f"""name: {{value: {name}, source: given}}
+    return f"""name: {{value: "{name}", source: given}}
 model: {{value: threaded3d, source: default}}
 fixture: {{hold: {{value: side, source: default}}}}
 specimen:

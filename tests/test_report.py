@@ -140,10 +140,10 @@ def test_yielding_metal_is_breakage_and_damage_is_measured(tmp_path):
 # reports
 
 def test_report_of_one_run(tmp_path):
-    folder = synthetic.run(tmp_path / "run", "L3 <b>native</b>", halo=1.0)
+    folder = synthetic.run(tmp_path / "run", "L3 <b>native</b> at $5", halo=1.0)
     page = Page(report.single(folder))
     text = str(page)
-    assert "L3 <b>native</b>" in text                       # escaped: it is text again
+    assert "L3 <b>native</b> at $5" in text                       # escaped: it is text again
     for said in ("300 N", "23.4 µm", "2, pull-out", "hourglass-shaped halo up to 1 mm", "5 mm/min", "differ by 0.4 %",
                  "Newton iterations 152", "outside 50 to 200", "do not predict", "Kopperdahl 2002", "0.9.0"):
         assert said in text, said
