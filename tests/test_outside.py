@@ -1,0 +1,79 @@
+"""The space between core and specimen surface is filled exactly: volume, conformity, shape, unchanged surfaces."""
+
+import numpy as np
+import pytest
+
+from meshes.labmesh import cell_volumes, radius_ratio
+from meshes.outside import block_surface, enclosed_volume, fill
+from meshes.specimen import Block, MeshError
+from meshes.split import adjacency, facet_vertices
+from meshes.sweep import sweep
+
+RADIUS, DEPTH = 4.25, 40.0
+
+
+def core(radius=RADIUS, depth=DEPTH, sectors=12, rows=50):
+    """A swept cylinder: points, tets, side and bottom facets, rim ring (N, 3) in order."""
+    r, z = np.linspace(0.0, radius, 4), np.linspace(0.0, -depth, rows + 1)
+    points = np.stack(np.meshgrid(r, z, indexing="ij"), -1).reshape(-1, 2)
+    i, j = (a.ravel() for a in np.meshgrid(np.arange(3), np.arange(rows), indexing="ij"))
+    a, b, c, d = i * (rows + 1) + j, (i + 1) * (rows + 1) + j, (i + 1) * (rows + 1) + j + 1, i * (rows + 1) + j + 1
+    cells = np.vstack([np.column_stack([a, d, b]), np.column_stack([b, d, c])])
+    points, tets, _ = sweep(points, cells, np.ones(len(cells), int), sectors)
+    facets = facet_vertices(tets, adjacency(tets)[0])
+    below = ~(np.abs(points[facets][:, :, 2]) < 1e-9).all(axis=1)
+    rim = np.unique(facets[below])
+    rim = points[rim[np.abs(points[rim, 2]) < 1e-9]]
+    return points, tets, facets[below], rim[np.argsort(np.arctan2(rim[:, 1], rim[:, 0]))]
+
+
+def size(near=1.2, far=5.0, radius=RADIUS, depth=DEPTH, growth=0.35):
+    def at(x):
+        outside, below = np.hypot(x[:, 0], x[:, 1]) - radius, -depth - x[:, 2]
+        return np.minimum(near + growth * np.hypot(np.maximum(outside, 0.0), np.maximum(below, 0.0)), far)
+
+    return at
+
+
+def check(core_points, tets, facets, points, outside, outer):
+    """The whole solid conforms, has the volume within the outer surface and keeps the core; returns radius ratios."""
+    assert np.array_equal(points[: len(core_points)], core_points)
+    both = np.vstack([tets, outside])
+    boundary = facet_vertices(both, adjacency(both)[0])
+    assert cell_volumes(points, outside).min() > 0
+    assert cell_volumes(points, both).sum() == pytest.approx(enclosed_volume(points, boundary), rel=1e-9)
+    own = facet_vertices(outside, adjacency(outside)[0])
+    faces = {tuple(f) for f in np.sort(own, axis=1)}
+    assert all(tuple(f) in faces for f in np.sort(facets, axis=1))
+    assert len(own) == len(facets) + len(outer)
+    ratio = radius_ratio(points, outside)
+    assert ratio.min() > 0.02
+    return ratio
+
+
+def test_block():
+    core_points, tets, facets, ring = core()
+    block = Block(60.0, 45.0, 30.0)
+    outer_points, outer = block_surface(block, ring, size())
+    points, outside = fill(core_points, facets, outer_points, outer, size())
+    check(core_points, tets, facets, points, outside, outer)
+    total = cell_volumes(points, np.vstack([tets, outside])).sum()
+    assert total == pytest.approx(60.0**2 * 45.0, rel=1e-9)
+    top = outer[(np.abs(outer_points[outer][:, :, 2]) < 1e-9).all(axis=1)]
+    x = outer_points[top]
+    held = np.hypot(*x.mean(axis=1)[:, :2].T) > 15.0
+    area = np.linalg.norm(np.cross(x[:, 1] - x[:, 0], x[:, 2] - x[:, 0]), axis=1) / 2
+    assert area[held].sum() == pytest.approx(3600.0 - np.pi * 225.0, rel=0.01)
+    assert np.hypot(*x[held].reshape(-1, 3)[:, :2].T).min() > 15.0 - 1e-9
+
+
+def test_breakout_is_named():
+    core_points, _, facets, ring = core()
+    outer_points, outer = block_surface(Block(60.0, 35.0, 30.0), ring, size())
+    with pytest.raises(MeshError, match="breaks out"):
+        fill(core_points, facets, outer_points, outer, size())
+
+
+def test_support_ring_must_fit():
+    with pytest.raises(MeshError, match="support ring"):
+        block_surface(Block(60.0, 45.0, 8.0), core()[3], size())
