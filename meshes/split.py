@@ -75,6 +75,8 @@ def split(points, cells, region):
 
 def _duplicate(points, cells, inner, cut):
     """Give each group of cells round a node, joined by facets that are not cut, its own copy of the node."""
+    if not cut.any():
+        return points, cells
     count = cells.shape[1]
     touched = np.zeros(len(points), bool)
     touched[facet_vertices(cells, inner[cut][:, 0])] = True

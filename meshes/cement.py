@@ -1,0 +1,124 @@
+"""Where cement goes: bodies of revolution about the screw axis with one free size, solved for the given volume.
+
+Halo first: a halo is filled as pure cement (from the tip upwards if there is too little of it); what is left over
+spreads round the distal screw, where the bone of the body is more permeable than that of the pedicle. Fenestrated screws
+deliver an ellipsoid round their holes.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from meshes.outline import from_radius, radius_at, ring_volume
+from meshes.specimen import MeshError
+
+ELONGATION = 1.4  # axial over radial semi-axis of the cloud from fenestrations
+COVER = 0.6  # mm of bone that is left between cement and the bone's surface
+PEDICLE_END = 0.35  # share of the insertion depth along which left-over cement does not spread (denser pedicle)
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Chains (see meshes.outline) of pure cement and of infiltrated bone, either may be None; radius(z) encloses both."""
+
+    filled: np.ndarray | None
+    cloud: np.ndarray | None
+    volume: float
+
+
+def place(cement, screw, screw_chain, halo_chain, room, spacing):
+    """Outlines of the cement.
+
+    room: function z -> radius up to which there is bone at height z (0 where there is none), mm. Raises MeshError where
+    the volume does not fit.
+    """
+    depth = screw.depth
+
+    def metal(z):
+        return radius_at(screw_chain, z)
+
+    floor = -depth - 60.0
+    filled, void = None, 0.0
+    inner = metal
+    if halo_chain is not None and cement.fills_halo:
+        def hole(z):
+            return radius_at(halo_chain, z)
+
+        bottom = halo_chain[-1, 1]
+        void = ring_volume(hole, metal, 0.0, bottom)
+        if cement.bulk_volume < 0.995 * void:
+            level = _bisect(lambda t: ring_volume(lambda z: np.where(z <= t, hole(z), 0.0), metal, 0.0, bottom),
+                            cement.bulk_volume, 0.0, bottom)
+            part = from_radius(lambda z: np.where(z <= level, hole(z), 0.0), level, bottom, spacing)
+            return Placement(part, None, cement.bulk_volume)
+        filled = halo_chain
+
+        def inner(z):
+            return np.maximum(metal(z), hole(z))
+
+    rest = cement.bulk_volume - void
+    if rest <= 0.005 * cement.bulk_volume:
+        return Placement(filled, None, void)
+    shape = _shape(cement.target, screw, inner)
+
+    def cloud(z, size):
+        return np.minimum(shape(z, size), np.maximum(room(z) - COVER, 0.0))
+
+    def volume(size):
+        return ring_volume(lambda z: cloud(z, size), inner, -0.5, floor)
+
+    largest = 40.0
+    if volume(largest) < rest:
+        raise MeshError(
+            f"{cement.bulk_volume / 1000:.2f} ml of cement and infiltrated bone do not fit round this screw: there is room"
+            f" for {(void + volume(largest)) / 1000:.2f} ml; use less cement, a shorter screw or a larger specimen")
+    size = _bisect(volume, rest, 0.0, largest)
+    chain = from_radius(lambda z: cloud(z, size), -0.5, floor, spacing)
+    return Placement(filled, chain, void + volume(size))
+
+
+def _shape(target, screw, inner):
+    """Radius of the cloud as a function (z, size)."""
+    depth = screw.depth
+    if target == "fenestrations":
+        if screw.fenestration is None:
+            raise MeshError("cement through fenestrations needs a fenestrated screw")
+        centre = -depth + screw.fenestration.from_tip
+
+        def shape(z, size):
+            return size * np.sqrt(np.clip(1.0 - ((z - centre) / (ELONGATION * size + 1e-12)) ** 2, 0.0, None))
+    elif target == "tip":
+        def shape(z, size):
+            return np.sqrt(np.clip(size**2 - (z + depth) ** 2, 0.0, None))
+    elif target == "anterior_two_thirds":
+        top, low = -depth / 3.0, -depth
+
+        def shape(z, size):
+            beyond = np.maximum(np.maximum(z - top, low - z), 0.0)
+            return np.sqrt(np.clip(size**2 - beyond**2, 0.0, None))
+    elif target == "halo":
+        start = -PEDICLE_END * depth
+
+        def shape(z, size):
+            # grows smoothly from nothing at the end of the pedicle to its full offset over a fifth of the depth
+            rise = np.clip((start - z) / (0.2 * depth), 0.0, 1.0)
+            beyond = np.maximum(-depth - z, 0.0)
+            base = inner(np.maximum(z, -depth))
+            cap = np.sqrt(np.clip(1.0 - (beyond / (size + 1e-12)) ** 2, 0.0, None))
+            radius = (base + size * rise**2 * (3 - 2 * rise)) * cap
+            return np.where(z <= start, radius, 0.0)
+    else:
+        raise MeshError(f"unknown target of the cement: {target}")
+    return shape
+
+
+def _bisect(function, wanted, low, high):
+    """Argument between low and high where the monotone volume function reaches `wanted`."""
+    increasing = function(high) > function(low)
+    for _ in range(60):
+        middle = 0.5 * (low + high)
+        if (function(middle) < wanted) == increasing:
+            low = middle
+        else:
+            high = middle
+    return 0.5 * (low + high)
