@@ -86,6 +86,7 @@ build_debian() {
 }
 
 finish() {  # KIND
+    rm -f "$managed/pid" "$managed/scratch" "$managed/apt.conf"
     echo "$1" > "$managed/ready.new" && mv "$managed/ready.new" "$managed/ready"
     say "  done in $((SECONDS - started)) s, $(du -sh "$managed" 2> /dev/null | cut -f 1)B"
 }
