@@ -354,20 +354,20 @@ def _preset(scenario):
             yield ("protocol", i, "augment", "volume"), f"there is no preset for {what}; give a volume, such as `2 ml`"
 
 
+def _void(scenario):
+    """Volume of the halo that the last screw leaves free, mm^3; 0 without a halo."""
+    last = lab_screw(screws(scenario)[-1][1])
+    return sum(void_volume(last, lab_halo(halo, made)) for _, halo, made in halos(scenario))
+
+
 def _cement_fits(scenario):
-    """Cement that is more than the specimen can take, or too little to fill the halo it is meant for."""
+    """Cement that is more than the specimen can take."""
     specimen = scenario.specimen
     for i, kind, body in scenario.steps():
         if kind != "augment":
             continue
         where, amount = ("protocol", i, "augment", "volume"), volume(body, specimen)
-        last = lab_screw(screws(scenario)[-1][1])
-        void = sum(void_volume(last, lab_halo(halo, made)) for at, halo, made in halos(scenario) if at < i)
-        if body.target == "halo" and void and amount < void:
-            yield where, (
-                f"{number(amount / 1000)} ml do not fill the halo; it holds {number(round(void / 1000 + 0.05, 1))} ml, "
-                f"and a half-filled halo is not available yet"
-            )
+        void = _void(scenario)
         if specimen.shape == "block" and not void:
             continue  # there is nothing to fill, which is said of the target
         room = _cement_room(specimen, void, scenario)
@@ -450,6 +450,16 @@ def _tight_pedicle(scenario):
                 )
 
 
+def _half_filled(scenario):
+    void = _void(scenario)
+    for i, kind, body in scenario.steps():
+        if kind == "augment" and void and volume(body, scenario.specimen) < void:
+            yield ("protocol", i, "augment", "volume"), (
+                f"the halo holds {number(round(void / 1000, 2))} ml: this cement fills it from the tip upwards, not to "
+                f"the entry"
+            )
+
+
 def _ring(scenario):
     ring = scenario.fixture.ring_inner_diameter
     if scenario.specimen.shape == "block" and ring is not None and ring < 5 * scenario.screw.diameter:
@@ -458,4 +468,4 @@ def _ring(scenario):
         )
 
 
-_WARNINGS = [_density, _tight_pedicle, _ring]
+_WARNINGS = [_density, _tight_pedicle, _half_filled, _ring]

@@ -175,6 +175,12 @@ def test_warns_outside_the_range_of_a_law(tmp_path):
     assert "Kopperdahl" in reading.warnings[0].message
 
 
+def test_warns_of_a_halo_that_is_not_filled(tmp_path):
+    steps = ["insert:", "halo: {thickness: 1 mm}", "augment: {volume: 0.5 ml, target: halo}", "pullout:"]
+    reading = read(write(tmp_path, steps))
+    assert reading.scenario and "from the tip upwards" in reading.warnings[0].message
+
+
 # -- resolved.yaml -----------------------------------------------------------------------------------------------------
 
 
