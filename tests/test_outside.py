@@ -77,3 +77,17 @@ def test_breakout_is_named():
 def test_support_ring_must_fit():
     with pytest.raises(MeshError, match="support ring"):
         block_surface(Block(60.0, 45.0, 8.0), core()[3], size())
+
+
+@pytest.mark.parametrize("wall", [1.0, 0.5])
+def test_thin_walled_pedicle(wall):
+    """A waist like a pedicle's leaves `wall` mm of bone between core and surface, with coarse surface triangles."""
+    core_points, tets, facets, ring = core()
+    outer_points, outer = block_surface(Block(24.0, 60.0, 16.0), ring, size(far=3.0))
+    x, y, z = outer_points.T
+    away = np.where(z < 0, np.minimum(np.maximum(-z - 4.0, 0.0) / 6.0, 1.0) * np.minimum(np.maximum(30.0 + z, 0.0) / 6.0, 1.0), 0)
+    narrow = (np.max(np.hypot(*ring[:, :2].T)) + wall) / 12.0
+    waisted = np.column_stack([x * (1 + away * (narrow - 1)), y * (1 + away * (1.3 * narrow - 1)), z])
+    points, outside = fill(core_points, facets, waisted, outer, size())
+    ratio = check(core_points, tets, facets, points, outside, outer)
+    assert ratio.mean() > 0.5
