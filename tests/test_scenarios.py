@@ -394,3 +394,20 @@ def test_check_is_quick_and_loads_no_solver():
 def test_schema_verb():
     done, _ = shell("schema")
     assert done.stdout == (ROOT / "scenarios" / "schema.json").read_text()
+
+
+# -- the whole way, for real ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.mpi
+def test_two_ranks_pull_as_one(tmp_path, monkeypatch):
+    """Check, mesh, solve, report; the peak force does not depend on the number of processes."""
+    monkeypatch.chdir(tmp_path)
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("one core")
+    one, two = (scenarios.run(CYLINDER, out=f"{n}", ranks=n, resolution="coarse") for n in (1, 2))
+    assert (one.status, two.status, two.summary["ranks"]) == ("completed", "completed", 2)
+    assert two.peak_force_N == pytest.approx(one.peak_force_N, rel=1e-3) and one.peak_force_N > 100
+    assert one.summary["failure_type"] == 2 and len(one.curve) > 10
+    assert {"report.html", "figures", "peak.vtu", "run.log"} <= names(one.directory)
+    assert names(".") == {"1", "2"}
