@@ -8,6 +8,7 @@ from math import ceil, pi
 import gmsh
 import numpy as np
 from scipy.spatial import cKDTree
+from scipy.spatial.distance import cdist
 
 from meshes.kernel import gmsh_model
 from meshes.labmesh import cell_volumes, radius_ratio
@@ -15,8 +16,8 @@ from meshes.specimen import MeshError
 from meshes.split import adjacency, facet_vertices
 
 TOLERANCE = 1e-6  # mm: rim points of the two surfaces nearer than this are one point
-POOREST = 0.02  # smallest radius ratio a mesh may have before the next attempt
-ATTEMPTS = ((1, 1.0), (10, 1.0), (1, 0.75), (10, 0.75))  # (Gmsh algorithm: 1 Delaunay, 10 HXT; factor on the sizes)
+GOOD, USABLE = 0.05, 0.01  # smallest radius ratio that ends the attempts; that the best attempt must have
+ATTEMPTS = ((10, 1.0), (1, 1.0), (10, 0.75), (1, 0.75))  # Gmsh algorithm (10 HXT leaves fewest slivers, 1 Delaunay), size factor
 
 
 def fill(core_points, core_facets, outer_points, outer_triangles, size):
@@ -43,9 +44,9 @@ def fill(core_points, core_facets, outer_points, outer_triangles, size):
         poorest = radius_ratio(*made).min()
         if best is None or poorest > best[0]:
             best = poorest, made
-        if poorest > POOREST:
+        if poorest > GOOD:
             break
-    if best is None:
+    if best is None or best[0] < USABLE:
         raise MeshError(
             "the bone round the screw could not be meshed: the screw (with its halo and cement) comes too close to the "
             "surface of the bone; move the entry point, change the angles or take a thinner screw"
@@ -81,15 +82,12 @@ def _joined(core_points, core_facets, outer_points, outer_triangles):
 
 def _check_inside(points, core_facets, outer):
     """Raise MeshError where the core breaks through the outer surface (winding number below 1/2)."""
-    corners = np.setdiff1d(core_facets, outer)
-    probes = np.vstack([points[corners], points[core_facets].mean(axis=1)])
+    probes = np.vstack([points[np.setdiff1d(core_facets, outer)], points[core_facets].mean(axis=1)])
     edges = outer[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2)
     rim = edges[np.isin(edges, core_facets).all(axis=1)]
-    lid = points[np.column_stack([rim[:, ::-1], np.zeros(len(rim), int)])]  # a fan over the hole closes the surface
-    lid[:, 2] = points[np.unique(rim)].mean(axis=0)
-    closed = np.concatenate([points[outer], lid])
-    pieces = np.array_split(probes, len(probes) * len(closed) // 1_000_000 + 1)
-    out = np.concatenate([_winding(piece, closed) for piece in pieces]) < 0.5
+    middle = points[np.unique(rim)].mean(axis=0)  # a fan over the hole closes the surface
+    lid = np.column_stack([rim[:, ::-1], np.full(len(rim), len(points))])
+    out = _winding(probes, np.vstack([points, middle]), np.vstack([outer, lid])) < 0.5
     if out.any():
         z = probes[out, 2]
         raise MeshError(
@@ -98,13 +96,24 @@ def _check_inside(points, core_facets, outer):
         )
 
 
-def _winding(points, triangles):
-    """(q,) winding numbers of a surface (l, 3, 3): sum of solid angles / 4 pi (van Oosterom and Strackee 1983)."""
-    a, b, c = (triangles[None, :, i] - points[:, None] for i in range(3))
-    la, lb, lc = (np.linalg.norm(v, axis=2) for v in (a, b, c))
-    dot = lambda u, v: np.einsum("qlk,qlk->ql", u, v)  # noqa: E731
-    below = la * lb * lc + dot(a, b) * lc + dot(b, c) * la + dot(c, a) * lb
-    return 2 * np.arctan2(dot(a, np.cross(b, c)), below).sum(axis=1) / (4 * pi)
+def _winding(probes, points, triangles):
+    """(q,) winding numbers of a closed surface: sum of solid angles / 4 pi (van Oosterom and Strackee 1983)."""
+    a, b, c = points[triangles.T]
+    normal, volume = np.cross(a, b) + np.cross(b, c) + np.cross(c, a), np.einsum("ij,ij->i", a, np.cross(b, c))
+    used, local = np.unique(triangles, return_inverse=True)
+    i, j, k = local.reshape(-1, 3).T
+    result = []
+    for p in np.array_split(probes, len(probes) * len(triangles) // 1_000_000 + 1):
+        square = np.einsum("ij,ij->i", p, p)[:, None]
+        away = cdist(p, points[used])
+
+        def dot(u, v, p=p, square=square):  # (u - p).(v - p)
+            return np.einsum("ij,ij->i", u, v) - p @ (u + v).T + square
+
+        la, lb, lc = away[:, i], away[:, j], away[:, k]
+        below = la * lb * lc + dot(a, b) * lc + dot(b, c) * la + dot(c, a) * lb
+        result.append(2 * np.arctan2(volume - p @ normal.T, below).sum(axis=1))
+    return np.concatenate(result) / (4 * pi)
 
 
 def _gmsh_tets(points, surface, size, algorithm):
@@ -116,7 +125,7 @@ def _gmsh_tets(points, surface, size, algorithm):
         gmsh.option.setNumber("Mesh.Algorithm3D", algorithm)
         gmsh.option.setNumber("Mesh.Renumber", 0)
         gmsh.option.setNumber("Mesh.Optimize", 1)
-        gmsh.option.setNumber("Mesh.OptimizeThreshold", 0.4)
+        gmsh.option.setNumber("Mesh.OptimizeThreshold", 0.3)
         skin = model.addDiscreteEntity(2)
         model.mesh.addNodes(2, skin, np.arange(1, len(used) + 1), points[used].ravel())
         model.mesh.addElementsByType(skin, 2, [], local.ravel() + 1)

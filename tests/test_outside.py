@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from meshes.labmesh import cell_volumes, radius_ratio
-from meshes.outside import block_surface, enclosed_volume, fill
+from meshes.outside import _winding, block_surface, enclosed_volume, fill
 from meshes.specimen import Block, MeshError
 from meshes.split import adjacency, facet_vertices
 from meshes.sweep import sweep
@@ -72,6 +72,13 @@ def test_breakout_is_named():
     outer_points, outer = block_surface(Block(60.0, 35.0, 30.0), ring, size())
     with pytest.raises(MeshError, match="breaks out"):
         fill(core_points, facets, outer_points, outer, size())
+
+
+def test_winding_number():
+    core_points, tets, _, _ = core(rows=10)
+    closed = facet_vertices(tets, adjacency(tets)[0])
+    probes = np.array([[0.0, 0, -1e-3], [3.9, 0, -20], [4.5, 0, -20], [0, 0, 0.01], [0, 0, -40.01], [-3, 2, -39.99]])
+    assert _winding(probes, core_points, closed) == pytest.approx([1, 1, 0, 0, 0, 1], abs=1e-9)
 
 
 def test_support_ring_must_fit():
