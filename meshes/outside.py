@@ -17,7 +17,7 @@ from meshes.split import adjacency, facet_vertices
 
 TOLERANCE = 1e-6  # mm: rim points of the two surfaces nearer than this are one point
 GOOD, USABLE = 0.05, 0.01  # smallest radius ratio that ends the attempts; that the best attempt must have
-ATTEMPTS = ((10, 1.0), (1, 1.0), (10, 0.75), (1, 0.75))  # Gmsh algorithm (10 HXT leaves fewest slivers, 1 Delaunay), size factor
+ATTEMPTS = ((10, 1.0), (1, 1.0), (10, 0.75), (1, 0.75))  # (algorithm, size factor); HXT (10) leaves fewest slivers
 
 
 def fill(core_points, core_facets, outer_points, outer_triangles, size):
@@ -29,9 +29,7 @@ def fill(core_points, core_facets, outer_points, outer_triangles, size):
     Returns (points, tets): the core points first and unchanged, then those of the outer surface and of the inside;
     tets positively oriented. Every given triangle is a face of exactly one tet. Raises MeshError.
     """
-    core_points, core_facets, outer_points, outer_triangles = (
-        np.asarray(a, t) for a, t in ((core_points, float), (core_facets, int), (outer_points, float), (outer_triangles, int))
-    )
+    core_points, outer_points = np.asarray(core_points, float), np.asarray(outer_points, float)
     points, outer = _joined(core_points, core_facets, outer_points, outer_triangles)
     _check_inside(points, core_facets, outer)
     surface = np.vstack([core_facets[:, ::-1], outer])
@@ -181,8 +179,8 @@ def block_surface(block, ring, size):
     hole = np.hypot(*ring[:, :2].T).max()
     if not hole < radius - 0.5 or not radius < half - 0.5:
         raise MeshError(
-            f"the support ring (inner diameter {2 * radius:g} mm) must be wider than the screw with the bone next to it "
-            f"({2 * hole:.1f} mm) and narrower than the block ({block.width:g} mm)"
+            f"the support ring (inner diameter {2 * radius:g} mm) must be wider than the screw with the foam next to it"
+            f" ({2 * hole:.1f} mm) and narrower than the block ({block.width:g} mm)"
         )
     count = max(24, 2 * ceil(pi * radius / float(size(np.array([[radius, 0.0, 0.0]]))[0])))
     angle = 2 * pi * np.arange(count) / count

@@ -86,13 +86,25 @@ def test_support_ring_must_fit():
         block_surface(Block(60.0, 45.0, 8.0), core()[3], size())
 
 
+def test_ball_with_spot_face():
+    """A ball with a flat face of 8 mm radius at the entry: the block's surface drawn onto it along rays."""
+    core_points, tets, facets, ring = core()
+    outer_points, outer = block_surface(Block(60.0, 60.0, 16.0), ring, size())
+    flat = (outer_points[:, 2] > -1e-9) & (np.hypot(*outer_points[:, :2].T) < 8 + 1e-6)
+    centre = np.array([0.0, 0.0, -28.0])
+    ray = outer_points - centre
+    ball = centre + ray * np.hypot(28.0, 8.0) / np.linalg.norm(ray, axis=1)[:, None]
+    points, outside = fill(core_points, facets, np.where(flat[:, None], outer_points, ball), outer, size())
+    assert check(core_points, tets, facets, points, outside, outer).mean() > 0.5
+
+
 @pytest.mark.parametrize("wall", [1.0, 0.5])
 def test_thin_walled_pedicle(wall):
     """A waist like a pedicle's leaves `wall` mm of bone between core and surface, with coarse surface triangles."""
     core_points, tets, facets, ring = core()
     outer_points, outer = block_surface(Block(24.0, 60.0, 16.0), ring, size(far=3.0))
     x, y, z = outer_points.T
-    away = np.where(z < 0, np.minimum(np.maximum(-z - 4.0, 0.0) / 6.0, 1.0) * np.minimum(np.maximum(30.0 + z, 0.0) / 6.0, 1.0), 0)
+    away = np.clip((-z - 4.0) / 6.0, 0.0, 1.0) * np.clip((30.0 + z) / 6.0, 0.0, 1.0)
     narrow = (np.max(np.hypot(*ring[:, :2].T)) + wall) / 12.0
     waisted = np.column_stack([x * (1 + away * (narrow - 1)), y * (1 + away * (1.3 * narrow - 1)), z])
     points, outside = fill(core_points, facets, waisted, outer, size())
