@@ -62,7 +62,8 @@ build_anew() {
 
 build_conda() {  # PROGRAM
     step "packages of environment.yml with $1" \
-        guarded env CONDA_ALWAYS_YES=true MAMBA_ALWAYS_YES=true "$1" env create --prefix "$managed/conda" --file "$repo/environment.yml" || return
+        guarded KILL env CONDA_ALWAYS_YES=true MAMBA_ALWAYS_YES=true \
+        "$1" env create --prefix "$managed/conda" --file "$repo/environment.yml" || return
     step "check" env -u PYTHONPATH PATH="$managed/conda/bin:$PATH" "$managed/conda/bin/python" \
         "$repo/environment/doctor.py" --import || return
     finish conda
@@ -134,7 +135,10 @@ make_userland() {  # Debian 13 in $managed/rootfs, from the host's mirror or els
         rm -rf --one-file-system "$managed/rootfs"
         mkdir "$managed/rootfs"
         if [ "$(id -u)" = 0 ]; then
-            step "Debian 13" guarded mmdebstrap --mode=root "${options[@]}" trixie "$managed/rootfs" $mirror && return
+            # In namespaces of its own: as root, mmdebstrap mounts the host's /dev/shm and more below its target, and
+            # were they left there by a killed build, deleting that folder would delete what is in them.
+            step "Debian 13" guarded KILL unshare --mount --pid --fork --kill-child --mount-proc \
+                mmdebstrap --mode=root "${options[@]}" trixie "$managed/rootfs" $mirror && return
         else
             # The files of an unshared build belong to subordinate users, who may not enter a private home:
             # they are made elsewhere and unpacked as our own.
@@ -176,14 +180,15 @@ step() {  # TITLE COMMAND ...: runs it with its output in the log; on a terminal
     return $status
 }
 
-guarded() {  # COMMAND ...: replaces this process; a group of its own, which clear_leftover can end as a whole
+guarded() {  # SIGNAL COMMAND ...: replaces this process; gets SIGNAL when this launcher ends, even when that is killed;
+    # a group of its own, which clear_leftover can end as a whole
     echo $BASHPID > "$managed/pid"
-    exec setsid setpriv --pdeathsig TERM "$@" 9>&-
+    exec setsid setpriv --pdeathsig "$@" 9>&-
 }
 
 unshared() {  # OPTIONS: mmdebstrap for an ordinary user
     TMPDIR=$(< "$managed/scratch") \
-        guarded mmdebstrap --mode=unshare --format=tar "$@" trixie - $mirror > "$managed/fifo"
+        guarded TERM mmdebstrap --mode=unshare --format=tar "$@" trixie - $mirror > "$managed/fifo"
 }
 
 inside() { kind=debian python=$1 && shift && run "$@"; }
@@ -197,8 +202,10 @@ clear_leftover() {  # of a build that was interrupted, perhaps by kill -9
     scratch=$(cat "$managed/scratch" 2> /dev/null)
     if [ -n "$scratch" ] && [ -d "$scratch" ]; then
         mmdebstrap --unshare-helper rm -rf "$scratch" 2> /dev/null  # what belongs to subordinate users
-        rm -rf "$scratch"
+        rm -rf --one-file-system "$scratch"
     fi
+    ! grep -qsF " $managed/" /proc/self/mountinfo || fail "something is mounted below $managed" \
+        "Unmount it first (mount | grep halofix lists it): what is in it would be deleted with the folder."
     rm -rf --one-file-system "$managed"
 }
 

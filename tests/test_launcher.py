@@ -62,6 +62,7 @@ class Machine:
         self.give("apt-get", "exit 0")
         self.give("bwrap", BWRAP)
         self.give("mmdebstrap", MMDEBSTRAP)
+        self.give("unshare", 'while [[ $1 = --* ]]; do shift; done; exec "$@"')
 
     def start(self, *arguments, **variables):
         return subprocess.Popen(
@@ -162,6 +163,15 @@ def test_two_at_the_same_time(machine):
     code, out, err = machine.run("check")
     assert code == 0 and "waiting" in err and out.startswith("sandbox")
     assert first.wait(timeout=60) == 0 and machine.builds == 1
+
+
+def test_root_builds_in_namespaces_of_its_own(machine):
+    """A killed build must leave nothing of the host mounted in a folder that is deleted later."""
+    machine.give_debian()
+    machine.give("unshare", 'echo "$*" > "$COUNT.unshare"; while [[ $1 = --* ]]; do shift; done; exec "$@"')
+    assert machine.run("check")[0] == 0
+    words = Path(f"{machine.count}.unshare").read_text().split()
+    assert {"--mount", "--pid", "--kill-child"} <= set(words) and "mmdebstrap" in words
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
