@@ -153,7 +153,7 @@ class Resolution:
 
 
 RESOLUTIONS = {
-    "coarse": Resolution(1.0, 1.6, 6.0, 12),
-    "standard": Resolution(0.6, 1.2, 5.0, 12),
-    "fine": Resolution(0.4, 0.9, 3.5, 16),
+    "coarse": Resolution(1.0, 1.6, 6.0, 8),
+    "standard": Resolution(0.6, 1.2, 5.0, 8),
+    "fine": Resolution(0.4, 0.9, 3.5, 12),
 }

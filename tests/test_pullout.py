@@ -1,0 +1,138 @@
+"""Whole pullouts on coarse meshes: energy, step size, model against model, one rank against two."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+pytest.importorskip("dolfinx")
+
+import meshes  # noqa: E402
+from materials.density import Density, Kind  # noqa: E402
+from materials.problem import problem  # noqa: E402
+from meshes.labmesh import REGIONS  # noqa: E402
+from meshes.specimen import Cement, Cylinder, Halo, Resolution, Screw  # noqa: E402
+
+SCREW = Screw(6.5, 20.0, 2.75, 4.5)
+SPECIMEN = Cylinder(30.0, 30.0)
+COARSE = Resolution(1.0, 1.6, 6.0, 8)
+
+
+def prepare(directory, model="axisymmetric", resolution=COARSE, halo=None, cement=None, screw=SCREW, largest=0.04, drop=0.2,
+            bmd=80.0):
+    """Write mesh.npz and problem.json of a bone cylinder."""
+    directory.mkdir(parents=True, exist_ok=True)
+    mesh = meshes.build(SPECIMEN, screw, halo, cement, resolution, model)
+    mesh.save(directory / "mesh.npz")
+    regions = {name: REGIONS[name] for name in mesh.volumes()}
+    posed = problem(model, regions, list(mesh.interfaces), screw.diameter, screw.depth, density=Density(bmd, Kind.QCT_K2HPO4),
+                    loading=[{"kind": "pullout", "rate_mm_per_s": 5 / 60, "stop": {"force_drop": drop, "displacement": 2.0}}],
+                    steps={"first": 0.005, "largest": largest})
+    (directory / "problem.json").write_text(json.dumps(posed))
+    return directory
+
+
+def solve(directory, ranks=1):
+    """Run the solver in a process of its own, as halofix does; returns the outcome."""
+    command = [sys.executable, "-m", "fem", str(directory), "--expect-ranks", str(ranks)]
+    if ranks > 1:
+        command = ["mpirun", "--oversubscribe", "-n", str(ranks), *command]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return json.loads((directory / "outcome.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def native(tmp_path_factory):
+    directory = prepare(tmp_path_factory.mktemp("native"))
+    return solve(directory), directory
+
+
+def test_the_peak_is_passed_without_cutback(native):
+    outcome, directory = native
+    step = outcome["steps"][0]
+    assert outcome["status"] == "completed" and outcome["cutbacks"] == 0
+    assert step["force_at_end_N"] <= 0.8 * step["peak_force_N"]
+    assert (directory / "peak.vtu").stat().st_size > 0 and (directory / "curve.csv").stat().st_size > 0
+
+
+def test_energy_balance_of_a_whole_pullout(native):
+    """External work = stored + dissipated (plastic, damage, friction) within 1 %."""
+    curve = np.genfromtxt(native[1] / "curve.csv", delimiter=",", names=True)
+    work = curve["external_work_N_mm"][-1]
+    assert abs(work - curve["stored_energy_N_mm"][-1] - curve["dissipated_energy_N_mm"][-1]) < 0.01 * work
+    assert curve["dissipated_energy_N_mm"][-1] > 0.5 * work  # the check would be empty for an elastic run
+    assert np.all(np.diff(curve["dissipated_energy_N_mm"]) > -1e-6 * work)
+
+
+def test_screw_and_support_reactions_agree(native):
+    lines = [json.loads(line) for line in (native[1] / "history.jsonl").read_text().splitlines()]
+    for row in lines:
+        assert row["force_N"] == pytest.approx(-row["support_N"], abs=2e-3 * native[0]["steps"][0]["peak_force_N"])
+
+
+def test_halving_the_step_moves_the_peak_by_less_than_2_percent(native, tmp_path):
+    half = solve(prepare(tmp_path / "half", largest=0.02))
+    assert half["steps"][0]["steps"] > native[0]["steps"][0]["steps"]
+    assert half["steps"][0]["peak_force_N"] == pytest.approx(native[0]["steps"][0]["peak_force_N"], rel=0.02)
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory):
+    directory = prepare(tmp_path_factory.mktemp("three"), "threaded3d")
+    return solve(directory), directory
+
+
+def test_axisymmetric_and_3d_agree_within_5_percent(native, three):
+    flat, solid = native[0]["steps"][0], three[0]["steps"][0]
+    assert solid["peak_force_N"] == pytest.approx(flat["peak_force_N"], rel=0.05)
+    assert solid["stiffness_N_per_mm"] == pytest.approx(flat["stiffness_N_per_mm"], rel=0.05)
+    assert solid["energy_balance_error"] == pytest.approx(0.0, abs=0.01)
+
+
+@pytest.mark.mpi
+@pytest.mark.skipif(not shutil.which("mpirun"), reason="needs mpirun")
+def test_one_rank_and_two_give_the_same_peak(three, tmp_path):
+    directory = tmp_path / "two"
+    directory.mkdir()
+    for name in ("mesh.npz", "problem.json"):
+        shutil.copy(three[1] / name, directory / name)
+    two = solve(directory, ranks=2)
+    assert two["ranks"] == 2
+    assert two["steps"][0]["peak_force_N"] == pytest.approx(three[0]["steps"][0]["peak_force_N"], rel=1e-3)
+
+
+@pytest.mark.mpi
+@pytest.mark.skipif(not shutil.which("mpirun"), reason="needs mpirun")
+def test_two_ranks_that_do_not_see_each_other_are_refused(native):
+    command = [sys.executable, "-m", "fem", str(native[1]), "--expect-ranks", "2"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 4 and "communicator has 1" in done.stderr
+
+
+def test_ranking_of_loosened_native_filled_and_thicker(native, tmp_path):
+    """A fibrous halo holds far less, a halo full of cement and a thicker screw in new bone hold more."""
+    halo = Halo(1.0, 6.5, 20.0)
+    void = 800.0
+    loose = solve(prepare(tmp_path / "loose", halo=halo))["steps"][0]["peak_force_N"]
+    filled = solve(prepare(tmp_path / "filled", halo=halo, cement=Cement(void)))["steps"][0]["peak_force_N"]
+    thick = solve(prepare(tmp_path / "thick", screw=Screw(8.5, 20.0, 2.75, 6.5)))["steps"][0]["peak_force_N"]
+    reference = native[0]["steps"][0]["peak_force_N"]
+    assert loose < 0.5 * reference < reference < min(filled, thick)
+
+
+def test_a_run_that_cannot_go_on_keeps_its_curve(tmp_path):
+    """Forbid the solver to converge half-way: the result is partial, says where, and has its curve."""
+    directory = prepare(tmp_path / "short")
+    code = ("import sys, fem.newton as n, fem.pullout as p; from pathlib import Path; from mpi4py import MPI;"
+            "from fem.__main__ import solve; real = p.solve; count = [0]\n"
+            "def failing(*a):\n    count[0] += 1\n    return real(*a) if count[0] < 6 else n.Outcome(False, 1, 0, 'told to')\n"
+            "p.solve = failing\nsys.exit(solve(MPI.COMM_WORLD, Path(sys.argv[1])))")
+    done = subprocess.run([sys.executable, "-c", code, str(directory)], capture_output=True, text=True, timeout=100)
+    assert done.returncode == 3, done.stderr[-2000:]
+    outcome = json.loads((directory / "outcome.json").read_text())
+    assert outcome["status"] == "partial" and "no equilibrium was found: told to" in outcome["reason"]
+    assert len((directory / "curve.csv").read_text().splitlines()) == 7
