@@ -221,10 +221,11 @@ def update(u, dofs, G, hoop, weights, law, plastic_law, C, compliance, strength,
 
 
 @njit(cache=True)
-def stiffness(cells, G, hoop, weights, law, C, integrity, tangent, status, free, difference):
+def stiffness(cells, G, hoop, weights, law, C, integrity, base, tangent, status, free):
     """Element matrices of the listed cells, rows and columns of prescribed components (free == 0) left zero.
 
-    With `difference` the elastic, undamaged matrix is subtracted (what a step adds to the elastic matrix).
+    base (n, nq): integrity whose elastic matrix is subtracted, what a step adds to a matrix assembled with it; zeros for
+    the whole matrix.
     Returns: (len(cells), nen*dim, nen*dim) in N/mm.
     """
     _, nq, nen, dim = G.shape
@@ -242,7 +243,7 @@ def stiffness(cells, G, hoop, weights, law, C, integrity, tangent, status, free,
             for i in range(6):
                 for j in range(6):
                     v = tangent[c, q, i, j] if status[c, q] == 1 else C[m, i, j]
-                    D[i, j] = w * v - (C[m, i, j] if difference else 0.0)
+                    D[i, j] = w * v - base[c, q] * C[m, i, j]
             _fill_b(G[c, q], hoop[c, q] if dim == 2 else none, B)
             _add_stiffness(B, D, weights[c, q], CB, out[k])
         for a in range(nd):

@@ -71,6 +71,7 @@ class Model:
         self.damage = Damage(domain, self.quadrature, self.law, laws, problem["nonlocal_length"],
                              self._insertion_damage(problem.get("insertion")))
         self.integrity = self.damage.integrity
+        self._initial = self.integrity.copy()
 
         self.u = domain.vector()
         self.uv = wrap_vector(self.u)
@@ -147,7 +148,7 @@ class Model:
         return np.ascontiguousarray(flat.reshape(nodes.shape).astype(PETSc.IntType))
 
     def _assemble_elastic(self):
-        """Elastic matrix with the interface's sparsity, rows of prescribed components replaced by the identity."""
+        """Elastic matrix (with insertion damage) and the interface's sparsity; prescribed rows replaced by the identity."""
         d, dim = self.domain, self.dim
         n = d.index_map.size_local * dim
         A = PETSc.Mat().create(self.comm)
@@ -183,11 +184,11 @@ class Model:
         for k in range(0, len(cells), chunk):
             part = cells[k : k + chunk]
             if elastic:
-                status, integrity = np.zeros_like(self.status), np.ones_like(self.integrity)
+                status, integrity, base = np.zeros_like(self.status), self._initial, np.zeros_like(self._initial)
             else:
-                status, integrity = self.status, self.integrity
-            Ke = stiffness(part, q.gradients, q.hoop, q.weights, self.law, self.laws.C, integrity, self.tangent,
-                           status, self.free_cells, not elastic)
+                status, integrity, base = self.status, self.integrity, self._initial
+            Ke = stiffness(part, q.gradients, q.hoop, q.weights, self.law, self.laws.C, integrity, base, self.tangent,
+                           status, self.free_cells)
             rows = self.global_cells[part]
             A.setValuesBlockedRCV(rows, rows, Ke, addv=PETSc.InsertMode.ADD_VALUES)
 
@@ -224,7 +225,8 @@ class Model:
     def assemble_tangent(self):
         """Tangent at the last residual: the elastic matrix plus what plasticity, damage and contact change."""
         self._elastic.copy(self.A, structure=PETSc.Mat.Structure.SAME_NONZERO_PATTERN)
-        changed = np.flatnonzero(np.any((self.status == 1) | (self.integrity < 1.0), axis=1))
+        # damage below a ten-thousandth changes nothing that Newton's method could notice
+        changed = np.flatnonzero(np.any((self.status == 1) | (self._initial - self.integrity > 1e-4), axis=1))
         self._add_cells(self.A, changed)
         self.interface.add_stiffness(self.A)
         self.A.assemble()
