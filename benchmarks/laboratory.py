@@ -25,6 +25,7 @@ FINENESS = {                                # edge lengths (mm) at the thread, a
     "fine": Resolution(0.4, 0.9, 3.5, 12),
     "0.25 mm": Resolution(0.25, 0.6, 3.0, 16),
     "0.15 mm": Resolution(0.15, 0.4, 3.0, 24),
+    "0.12 mm": Resolution(0.12, 0.4, 3.0, 30),
 }
 
 

@@ -4,6 +4,7 @@ the environment as well."""
 import csv
 import datetime
 import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -50,7 +51,7 @@ def notes(script):
 def made_by():
     """Where numbers come from: command, date, machine."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
-    command = " ".join(["python -m", spec.name, *sys.argv[1:]] if spec else ["python", *sys.argv])
+    command = shlex.join(["python", "-m", spec.name, *sys.argv[1:]] if spec else ["python", *sys.argv])
     return f"Made by `{command}` on {datetime.date.today():%Y-%m-%d}; {os.cpu_count()} cores, {processor()}."
 
 

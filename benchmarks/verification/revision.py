@@ -22,7 +22,7 @@ HERE = Path(__file__).parent
 THICKNESSES = (0.25, 0.5, 1.0)      # mm
 SHAPES = ("cylinder", "hourglass")
 STRIPPED = 0.02                     # mm wider than the crest: the least that can be meshed
-FILLING = 500.0                     # mm^3 that the cement takes up beyond the halo
+FILLINGS = (100.0, 500.0)           # mm^3 of bone round the halo that the cement fills as well
 
 
 def revision(more):
@@ -59,7 +59,10 @@ def study():
             row["note"] = f"not meshed: {error}"
         else:
             native = next((r["peak N"] for r in rows if r["medium"] == row["medium"] and r["state"] == "native"), run.peak)
-            row |= {"peak N": run.peak, "ratio to native": run.peak / native, "stiffness N/mm": run.step.get("stiffness_N_per_mm"),
+            intact = next((r["peak N"] for r in rows if r["medium"] == row["medium"] and r["screw mm"] == screw.diameter
+                           and "hole" not in r), run.peak)
+            row |= {"peak N": run.peak, "ratio to native": run.peak / native, "ratio to this screw in intact": run.peak / intact,
+                    "stiffness N/mm": run.step.get("stiffness_N_per_mm"),
                     "displacement at peak mm": run.step["displacement_at_peak_mm"]}
             if run.outcome["status"] != "completed" or not run.step["force_dropped"]:
                 row["note"] = run.step["stopped_because"]
@@ -80,7 +83,8 @@ def study():
                         continue  # nothing holds it
                     add("loosened" if more == "+0" else f"{more} revision", screw, hole(thickness, shape, content))
             halo = hole(thickness, shape)
-            add("filled with cement", INDEX, halo, Cement(FILLING + void(halo)))
+            for beyond in FILLINGS:
+                add(f"filled with cement, {beyond:g} mm3 beyond the halo", INDEX, halo, Cement(beyond + void(halo)))
     foam = {"specimen": Block(60.0, 40.0, 32.5), "foam": 240.0, "drop": 0.1}
     add("native", INDEX, **foam)
     for more, screw in screws.items():
