@@ -123,7 +123,7 @@ def _gmsh_tets(points, surface, size, algorithm):
         gmsh.option.setNumber("Mesh.Algorithm3D", algorithm)
         gmsh.option.setNumber("Mesh.Renumber", 0)
         gmsh.option.setNumber("Mesh.Optimize", 1)
-        gmsh.option.setNumber("Mesh.OptimizeThreshold", 0.3)
+        gmsh.option.setNumber("Mesh.OptimizeThreshold", 0.25)
         skin = model.addDiscreteEntity(2)
         model.mesh.addNodes(2, skin, np.arange(1, len(used) + 1), points[used].ravel())
         model.mesh.addElementsByType(skin, 2, [], local.ravel() + 1)
