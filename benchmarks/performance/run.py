@@ -40,14 +40,14 @@ PARTS = {
 FILES = ("scenarios/cylinder_native.yaml", "scenarios/native.yaml")
 
 
-def run(command, environment=None):
-    """Run a command in the repository; returns (seconds, largest resident memory of it and its children in MiB, its output).
+def run(command, environment=None, folder=ROOT):
+    """Run a command in `folder`; returns (seconds, largest resident memory of it and its children in MiB, its output).
 
     Raises RuntimeError with its last words if it fails.
     """
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         begin = time.perf_counter()
-        process = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=err, env=os.environ | (environment or {}))
+        process = subprocess.Popen(command, cwd=folder, stdout=out, stderr=err, env=os.environ | (environment or {}))
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - begin
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -168,7 +168,7 @@ def _calculix(folder):
         job.with_suffix(".inp").write_text(text.replace("SOLVER=SPOOLES", f"SOLVER={solver}"))
         row = {"program": f"CalculiX {version()}", "solver": solver.lower(), "cores": int(threads)}
         try:
-            wall, memory, _ = run(["ccx", "-i", str(job)], {"OMP_NUM_THREADS": threads, "CCX_NPROC_STIFFNESS": threads})
+            wall, memory, _ = run(["ccx", "-i", "job"], {"OMP_NUM_THREADS": threads, "CCX_NPROC_STIFFNESS": threads}, folder)
             row |= {"reaction N": float(job.with_suffix(".dat").read_text().split()[-1]), "wall s": wall, "memory MiB": memory}
         except (RuntimeError, FileNotFoundError, IndexError) as error:
             row["note"] = f"failed: {str(error)[-200:]}".replace("\n", " ")

@@ -15,7 +15,7 @@ import numpy as np
 
 import meshes
 from benchmarks import tables
-from benchmarks.laboratory import BMD, FINENESS, INDEX, SPECIMEN, pullout
+from benchmarks.laboratory import BMD, FINENESS, INDEX, SPECIMEN, insertion, pullout
 from meshes.specimen import Block, Cement, Halo, MeshError, Screw
 
 HERE = Path(__file__).parent
@@ -71,6 +71,7 @@ def study():
 
     screws = {"+0": INDEX, "+1": revision(1.0), "+2": revision(2.0)}
     add("native", INDEX)
+    add("native, without insertion damage", INDEX, edit=insertion(0.0))
     for more in ("+1", "+2"):
         add(f"{more} in intact bone", screws[more])
     for more, screw in screws.items():
