@@ -52,7 +52,7 @@ def solve(comm, directory):
     def on_peak():
         peak["snapshot"] = Snapshot(model)
         peak["jump"] = model.interface.jump.copy()
-        peak["cortex"] = model.cortex.largest_stress(model.u.array.reshape(-1, model.dim)) if model.cortex else 0.0
+        peak["cortex"] = model.cortex.summary() if model.cortex else None
 
     def on_step(row, info):
         if comm.rank != 0:
@@ -74,9 +74,8 @@ def solve(comm, directory):
         if peak:
             summary.update(_interface_summary(comm, model, peak["jump"]))
             if model.cortex:
-                largest = comm.allreduce(peak["cortex"], op=MPI.MAX)
-                summary["cortex_stress_MPa"] = largest
-                summary["cortex_utilisation"] = largest / problem["cortex"]["strength"]
+                summary["cortex_utilisation"] = comm.allreduce(peak["cortex"][0], op=MPI.MAX)
+                summary["cortex_plastic_strain"] = comm.allreduce(peak["cortex"][1], op=MPI.MAX)
         steps.append(summary)
         log.info("%s: %s", status, step.reason)
         if status != "completed":

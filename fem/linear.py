@@ -13,19 +13,21 @@ from petsc4py import PETSc
 from fem.elements import EDGES
 
 RELATIVE = 3e-2  # of the unpreconditioned residual: the preconditioned norm stops after two iterations on contact
+FIRST = 1e-3  # in the first step, whose residual is nearly all in the stiff contact and little of it in the soft bone
 ITERATIONS = 300
 
 
 class LinearSolver:
     """Solves A dx = b again and again while A changes little.
 
-    Attributes: iterations (total), setups (preconditioners built).
+    Attributes: rtol, may be changed at any time; iterations (total), setups (preconditioners built).
     """
 
     def __init__(self, model, rtol=RELATIVE):
         """Args: model: whose matrix `A` and domain are used; rtol: of the unpreconditioned residual norm."""
         self.A = model.A
         self.direct = model.dim == 2
+        self.rtol = rtol
         self.iterations = self.setups = 0
         self._base = None
         self.ksp = PETSc.KSP().create(self.A.comm)
@@ -38,7 +40,6 @@ class LinearSolver:
         self._prolongation = prolongation(model)
         self.ksp.setType("cg")
         self.ksp.setNormType(PETSc.KSP.NormType.UNPRECONDITIONED)
-        self.ksp.setTolerances(rtol=rtol, max_it=ITERATIONS)
         pc = self.ksp.getPC()
         pc.setType("mg")
         pc.setMGLevels(2)
@@ -71,6 +72,7 @@ class LinearSolver:
             self.setups += 1
             self.iterations += 1
             return 1 if self.ksp.getConvergedReason() > 0 else -1
+        self.ksp.setTolerances(rtol=self.rtol, max_it=ITERATIONS)
         fresh = self._base is None
         if fresh:
             self._rebuild()

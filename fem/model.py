@@ -140,7 +140,8 @@ class Model:
         lab = self.domain.lab
         if not cortex or self.dim == 2 or "facets/cortex" not in lab or len(lab["facets/cortex"]) == 0:
             return None
-        return Cortex(self.domain, lab["facets/cortex"], lab["cortex_thickness"], cortex["modulus"], cortex["poisson"])
+        return Cortex(self.domain, lab["facets/cortex"], lab["cortex_thickness"], cortex["modulus"], cortex["poisson"],
+                      cortex["strength"])
 
     def _block_map(self, nodes):
         """Global node numbers (PETSc int) of local nodes (n, k)."""
@@ -159,10 +160,9 @@ class Model:
         self.global_cells = self._block_map(d.cells)
         self._add_cells(A, np.arange(len(d.cells)), elastic=True)
         if self.cortex:
-            free = 1.0 - self.prescribed[self.cortex.nodes].reshape(-1, 18)
-            blocks = self.cortex.matrices * free[:, :, None] * free[:, None, :]
-            rows = self._block_map(self.cortex.nodes)
-            A.setValuesBlockedRCV(rows, rows, blocks, addv=PETSc.InsertMode.ADD_VALUES)
+            self._cortex_free = 1.0 - self.prescribed[self.cortex.nodes].reshape(-1, 18)
+            self._cortex_rows = self._block_map(self.cortex.nodes)
+            self._add_cortex(A)
         tangent = self.interface.tangent.copy()
         self.interface.tangent[:] = 0.0
         self.interface.add_stiffness(A)  # zeros: they only reserve the places
@@ -192,6 +192,12 @@ class Model:
             rows = self.global_cells[part]
             A.setValuesBlockedRCV(rows, rows, Ke, addv=PETSc.InsertMode.ADD_VALUES)
 
+    def _add_cortex(self, A, facets=None):
+        blocks = self.cortex.matrices(facets)
+        part = slice(None) if facets is None else facets
+        free, rows = self._cortex_free[part], self._cortex_rows[part]
+        A.setValuesBlockedRCV(rows, rows, blocks * free[:, :, None] * free[:, None, :], addv=PETSc.InsertMode.ADD_VALUES)
+
     # ---- forces -------------------------------------------------------------------------------------------------
 
     def residual(self):
@@ -207,7 +213,8 @@ class Model:
         failed = update(u, self.domain.cells, q.gradients, q.hoop, q.weights, self.law, self.laws.plastic,
                         *self.laws.tables(), self.eps_p, self.kappa, self.integrity, eps_p, kappa, self.tear_step,
                         self.stress, self.tangent, self.status, f)
-        self.cortex_energy = self.cortex.add_force(u, f) if self.cortex else 0.0
+        if self.cortex:
+            self.cortex.add_force(u, f)
         self._r.scatter_reverse(InsertMode.add)
         self.contact_force.set(0.0)
         self.interface.update(self.uv)
@@ -228,6 +235,8 @@ class Model:
         # damage below a ten-thousandth changes nothing that Newton's method could notice
         changed = np.flatnonzero(np.any((self.status == 1) | (self._initial - self.integrity > 1e-4), axis=1))
         self._add_cells(self.A, changed)
+        if self.cortex:
+            self._add_cortex(self.A, self.cortex.changed())
         self.interface.add_stiffness(self.A)
         self.A.assemble()
         return self.A
@@ -238,13 +247,16 @@ class Model:
         """(elastic energy of bulk, interfaces and cortex in N mm, all ranks; Y (n, nq) MPa on this rank)."""
         bulk, Y = energies(self.quadrature.weights, self.law, self.laws.compliance, self.laws.strength, self.stress,
                            self.integrity)
-        return self.comm.allreduce(bulk + self.interface.stored_energy() + self.cortex_energy), Y
+        shell = self.cortex.stored_energy() if self.cortex else 0.0
+        return self.comm.allreduce(bulk + self.interface.stored_energy() + shell), Y
 
     def commit(self):
-        """Accept plastic strain and slip of the last residual; returns energy released by breaking bonds (N mm)."""
+        """Accept the state of the last residual; returns the energy released by breaking bonds (N mm)."""
         eps_p, kappa = self._trial
         self.eps_p[:] = eps_p
         self.kappa[:] = kappa
+        if self.cortex:
+            self.cortex.commit()
         return self.comm.allreduce(self.interface.commit())
 
     @property

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from mpi4py import MPI
 
+from fem.linear import FIRST, RELATIVE
 from fem.newton import solve
 
 GROWTH = 1.5
@@ -75,6 +76,9 @@ class Pullout:
                 with self.clock("damage"):
                     foreseen = m.damage.predict(last_tear * (dU / previous_dU))
                 m.integrity = (1.0 - m.damage.initial) * (1.0 - foreseen)
+                if m.cortex:
+                    m.cortex.foresee(dU / previous_dU)
+            self.solver.rtol = FIRST if velocity is None else RELATIVE
             outcome = solve(m, self.solver, self.clock)
             self.newton += outcome.newton
             self.linear += outcome.linear
@@ -97,6 +101,8 @@ class Pullout:
             w = m.quadrature.weights
             mean = 0.5 * (stress * carried[..., None] + m.stress * m.integrity[..., None])
             plastic += self._sum(np.einsum("cq,cqi,cqi->", w, mean, increment))
+            if m.cortex:
+                plastic += self._sum(m.cortex.dissipation())
             stored, Y_new = m.stored_energy()
             damaged += self._sum(np.sum(w * 0.5 * (Y + Y_new) * (carried - m.integrity)))
             friction += self._sum(m.interface.friction_work(traction))

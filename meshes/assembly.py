@@ -110,7 +110,7 @@ def _fill(core, resolution, surface):
     """Sweep the core and mesh the space between it and the specimen's surface.
 
     surface: function ring -> (points, triangles). Returns points, cells, region (0 where new) and a function that tells
-    which facets (k, 3, 3) lie on the outer surface beyond the spot face.
+    which facets (k, 3, 3) lie on the outer surface beyond the decorticated entry.
     """
     from meshes.outside import fill
 
@@ -133,7 +133,8 @@ def _fill(core, resolution, surface):
 
     points, tets = fill(points, side, outer_points, outer_triangles, size)
     skin = outer_points[outer_triangles]
-    beyond = np.abs(skin[..., 2]).max(axis=1) > TINY
+    # the spot face and its rim are decorticated: whatever touches the plane of the entry carries no cortex
+    beyond = np.abs(skin[..., 2]).min(axis=1) > TINY
     known = {tuple(c) for c in np.round(skin[beyond].mean(axis=1), 5)}
 
     def outer(x):

@@ -91,7 +91,7 @@ def figure(nonlocal_runs, local_runs):
     for runs, label, style in ((nonlocal_runs, "nonlocal, 1 mm", "o-"), (local_runs, "local", "s--")):
         axes[0].plot(sizes, [runs[name].peak for name in MESHES], style, label=label)
     axes[0].set(xlabel="edge length at the thread (mm)", ylabel="peak force (N)", xscale="log")
-    axes[0].set_xticks(sizes, [f"{s:g}" for s in sizes])
+    axes[0].set_xticks(sizes, [f"{s:g}" for s in sizes], rotation=45)
     axes[0].minorticks_off()
     axes[0].legend(frameon=False)
     for ax, runs, title in ((axes[1], nonlocal_runs, "nonlocal damage"), (axes[2], local_runs, "local damage")):

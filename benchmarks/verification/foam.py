@@ -219,9 +219,8 @@ def figure(rows, measured):
         right.annotate(row["screw"], (row["measured N"], row["halofix N"]), fontsize=7, xytext=(4, 3),
                        textcoords="offset points")
         right.plot(row["measured N"], row["formula N"], "x", color="0.6")
-    span = [750, 1450]
-    right.plot(span, span, "k-", lw=0.7)
-    right.set(xlabel="measured (N), Weidling 2022", ylabel="computed (N): o halofix, x formula")
+    right.plot([750, 1150], [750, 1150], "k-", lw=0.7)
+    right.set(xlim=(770, 1130), xlabel="measured (N), Weidling 2022", ylabel="computed (N): o halofix, x formula")
     fig.savefig(HERE / "foam.png", dpi=150)
 
 

@@ -1,0 +1,39 @@
+"""The cortical membrane: plane-stress yield in closed form, tangent against finite differences."""
+
+import numpy as np
+import pytest
+
+from fem.cortex import plane_stress
+
+E, NU, STRENGTH = 8000.0, 0.3, 70.0
+ELASTIC = E / (1 - NU**2) * np.array([[1, NU, 0], [NU, 1, 0], [0, 0, (1 - NU) / 2]])
+
+
+def stress_at(strain):
+    s, tangent = ELASTIC @ strain, np.empty((3, 3))
+    growth = plane_stress(s, E, NU, STRENGTH, tangent)
+    return s, tangent, growth
+
+
+@pytest.mark.parametrize("strain, mises", [([0.003, -0.0009, 0.0], 24.0), ([0.1, 0.1, 0.0], 70.0), ([0.1, -0.03, 0.2], 70.0)])
+def test_yield_stress(strain, mises):
+    s, _, growth = stress_at(np.array(strain))
+    assert np.sqrt(s[0] ** 2 + s[1] ** 2 - s[0] * s[1] + 3 * s[2] ** 2) == pytest.approx(mises, rel=1e-9)
+    assert (growth > 0.0) == (mises == STRENGTH)
+
+
+def test_shear_and_biaxial_closed_forms():
+    s, *_ = stress_at(np.array([0.0, 0.0, 0.1]))
+    assert s == pytest.approx([0.0, 0.0, STRENGTH / np.sqrt(3)])
+    s, *_ = stress_at(np.array([0.05, 0.05, 0.0]))
+    assert s == pytest.approx([STRENGTH, STRENGTH, 0.0])
+
+
+def test_tangent_against_finite_differences():
+    rng = np.random.default_rng(0)
+    for _ in range(30):
+        strain = rng.normal(scale=0.02, size=3)
+        _, tangent, growth = stress_at(strain)
+        h = 1e-8
+        difference = np.stack([(stress_at(strain + h * e)[0] - stress_at(strain - h * e)[0]) / (2 * h) for e in np.eye(3)], 1)
+        assert np.allclose(tangent, difference, atol=1e-5 * E) and growth > 0.0
