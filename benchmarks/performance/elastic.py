@@ -1,6 +1,7 @@
 """One linear elastic problem for halofix and CalculiX: the same nodes, the same quadratic elements, the same load.
 
-Screw and bone of a swept cylinder, welded at their interface, held at the side, the head moved by 0.1 mm along the axis.
+Screw and bone of a swept cylinder, welded at their interface, held at the side, the head moved by 0.1 mm along the
+axis.
 
     python -m benchmarks.performance.elastic make DIR --mesh coarse     mesh.npz, problem.json, model.inp
     [mpirun -n N] python -m benchmarks.performance.elastic solve DIR    halofix's solver; prints one line of JSON
@@ -40,7 +41,7 @@ def make(directory, fineness):
 
 
 def write_inp(path, mesh, problem, solver="SPOOLES"):
-    """The exported mesh (meshes.labmesh.export) upgraded to C3D10, with materials, support, pull and reaction output."""
+    """The exported mesh (meshes.labmesh.export) as C3D10, with materials, support, pull and output of the reaction."""
     from meshes.labmesh import NAMES, export
 
     linear = path.with_name("linear.inp")
@@ -123,13 +124,14 @@ def solve(directory):
     memory = comm.allreduce(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
     seconds = {name: round(end - begin, 2) for (name, end), begin in zip(marks, [started, *[t for _, t in marks]])}
     if comm.rank == 0:
-        print(json.dumps({"reaction_N": float(model.reaction[2]), "support_N": float(model.support[2]), "iterations": iterations,
-                          "dofs": domain.index_map.size_global * 3, "cells": int(len(domain.lab["cells"])), "ranks": comm.size,
-                          "seconds": seconds, "memory_MiB": round(memory)}))
+        print(json.dumps({
+            "reaction_N": float(model.reaction[2]), "support_N": float(model.support[2]), "iterations": iterations,
+            "dofs": domain.index_map.size_global * 3, "cells": int(len(domain.lab["cells"])), "ranks": comm.size,
+            "seconds": seconds, "memory_MiB": round(memory)}))
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.performance.elastic", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("verb", choices=("make", "solve"))
     parser.add_argument("directory", type=Path)
     parser.add_argument("--mesh", default="coarse")

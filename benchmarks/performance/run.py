@@ -5,9 +5,9 @@
     python benchmarks/performance/run.py scenarios FILE.yaml ...    other scenarios
 
 Parts: startup (--help, check), flat (axisymmetric runs on five meshes), scenarios (each file on 1 and 2 ranks at the
-resolution it names), meshes (each file on coarse, standard and fine), elastic (one linear problem, halofix and CalculiX).
-Standard library only: it also runs outside the environment, where CalculiX is, and then starts Python in the environment by
---python, such as --python "./halofix python". CalculiX is `ccx` on PATH (Debian: apt install calculix-ccx).
+resolution it names), meshes (each file on coarse, standard and fine), elastic (one linear problem, halofix and
+CalculiX). Standard library only: it also runs outside the environment, where CalculiX is, and then starts Python inside
+by --python COMMAND. CalculiX is `ccx` on PATH (Debian: apt install calculix-ccx).
 
 Writes performance_<part>.csv and performance.md beside this file; parts that are not run keep their last tables.
 """
@@ -75,10 +75,10 @@ def scenario(python, file, ranks, resolution=None):
         seconds, _, _ = run(command + (["--resolution", resolution] if resolution else []))
         outcome = json.loads((target / "outcome.json").read_text())
     step, phases = outcome["steps"][0], outcome["seconds"]
-    return {"scenario": Path(file).stem, "resolution": resolution or "as in file", "ranks": ranks, "cells": outcome["cells"],
-            "dofs": outcome["dofs"], "peak N": step["peak_force_N"], "steps": step["steps"], "Newton": outcome["newton_iterations"],
-            "CG": step["linear_iterations"], "wall s": seconds, "solver s": outcome["seconds_total"],
-            "meshing, report s": seconds - outcome["seconds_total"], "memory MiB": outcome["memory_MiB"],
+    return {"scenario": Path(file).stem, "resolution": resolution or "as in file", "ranks": ranks,
+            "cells": outcome["cells"], "dofs": outcome["dofs"], "peak N": step["peak_force_N"], "steps": step["steps"],
+            "Newton": outcome["newton_iterations"], "CG": step["linear_iterations"], "wall s": seconds,
+            "solver s": outcome["seconds_total"], "meshing, report s": seconds - outcome["seconds_total"], "memory MiB": outcome["memory_MiB"],
             **{f"{name} %": 100 * value / outcome["seconds_total"] for name, value in phases.items()}}
 
 
@@ -116,7 +116,7 @@ def flat(python, files):
     rows = []
     for name in ("coarse", "standard", "fine", "0.25 mm", "0.15 mm"):
         with tempfile.TemporaryDirectory() as folder:
-            code = (f"from benchmarks.laboratory import FINENESS, pose; pose({folder!r}, resolution=FINENESS[{name!r}])")
+            code = f"from benchmarks.laboratory import *; pose({folder!r}, resolution=FINENESS[{name!r}])"
             meshing, _, _ = run([*python, "-c", code])
             wall, _, _ = run([*python, "-m", "fem", folder])
             outcome = json.loads((Path(folder) / "outcome.json").read_text())
@@ -168,8 +168,10 @@ def _calculix(folder):
         job.with_suffix(".inp").write_text(text.replace("SOLVER=SPOOLES", f"SOLVER={solver}"))
         row = {"program": f"CalculiX {version()}", "solver": solver.lower(), "cores": int(threads)}
         try:
-            wall, memory, _ = run(["ccx", "-i", "job"], {"OMP_NUM_THREADS": threads, "CCX_NPROC_STIFFNESS": threads}, folder)
-            row |= {"reaction N": float(job.with_suffix(".dat").read_text().split()[-1]), "wall s": wall, "memory MiB": memory}
+            several = {"OMP_NUM_THREADS": threads, "CCX_NPROC_STIFFNESS": threads}
+            wall, memory, _ = run(["ccx", "-i", "job"], several, folder)
+            reaction = float(job.with_suffix(".dat").read_text().split()[-1])
+            row |= {"reaction N": reaction, "wall s": wall, "memory MiB": memory}
         except (RuntimeError, FileNotFoundError, IndexError) as error:
             row["note"] = f"failed: {str(error)[-200:]}".replace("\n", " ")
         print(row, flush=True)
@@ -191,10 +193,14 @@ def main():
     if unknown := [name for name in files if not (ROOT / name).is_file()]:
         parser.error(f"neither a part nor a scenario file: {', '.join(unknown)}")
     python = shlex.split(options.python)
-    sys.argv[1:] = [*options.what, *(f"--mesh={mesh}" for mesh in options.mesh or ())]  # tables do not name this machine's folders
+    # what the tables say of the command leaves out the folders of this machine
+    sys.argv[1:] = [*options.what, *(f"--mesh={mesh}" for mesh in options.mesh or ())]
     functions = {"startup": startup, "flat": flat, "scenarios": scenarios, "meshes": meshes}
     for part in parts:
-        rows = elastic(python, options.mesh or ("coarse", "standard", "fine")) if part == "elastic" else functions[part](python, files)
+        if part == "elastic":
+            rows = elastic(python, options.mesh or ("coarse", "standard", "fine"))
+        else:
+            rows = functions[part](python, files)
         tables.write(HERE / f"performance_{part}", rows, PARTS[part])
     collect()
 

@@ -1,8 +1,8 @@
-"""Screws pulled from polyurethane foam: the shear-failure formula of ASTM F543 / Chapman 1996, and twelve measured screws.
+"""Screws pulled from polyurethane foam: the shear-failure formula of ASTM F543 (Chapman 1996) and twelve measured ones.
 
 Formula: F = tau pi L D (1/2 + d / (sqrt(3) p)), d the thread depth (D_major - D_minor)/2, tau the shear strength.
-Measured: Weidling et al. 2022, twelve pedicle screws in foam of 237 kg/m^3. Their embedment is not given, but the flank area
-is, and it equals pi (R^2 - r^2) L / p with one L for all twelve: 25 mm.
+Measured: Weidling et al. 2022, twelve pedicle screws in foam of 237 kg/m^3. Their embedment is not given, but the flank
+area is, and it equals pi (R^2 - r^2) L / p with one L for all twelve: 25 mm.
 
     python -m benchmarks.verification.foam        (1 to 3 minutes; axisymmetric)
 
@@ -70,7 +70,7 @@ def pull(screw, density, edit=None, resolution="fine", keep=None):
 
 
 def where(run, screw):
-    """How the plastic strain at the peak is shared: between the threads (r < R), crest band (1 mm), beyond; and the damage.
+    """How the plastic strain at the peak is shared: between the threads (r < R), crest band (1 mm), beyond; damage.
 
     Returns shares of the volume integral of the plastic strain and the mean tearing damage just outside the crest.
     """
@@ -122,8 +122,9 @@ def grades():
             run = pull(SCREW, density, insertion(0.0, True), keep=folder)
             place = where(run, SCREW)
         damaged = pull(SCREW, density, insertion(0.3, True))
-        rows.append({"grade": grade, "density mg/cm3": density, "shear strength MPa": shear, "crushing strength MPa": crushing,
-                     "formula N": formula, "halofix N": run.peak, "deviation %": 100 * (run.peak / formula - 1),
+        rows.append({"grade": grade, "density mg/cm3": density, "shear strength MPa": shear,
+                     "crushing strength MPa": crushing, "formula N": formula, "halofix N": run.peak,
+                     "deviation %": 100 * (run.peak / formula - 1),
                      "with D0 0.3 N": damaged.peak, "D0 0.3 deviation %": 100 * (damaged.peak / formula - 1),
                      "bearing N": bearing(SCREW, crushing), "bearing / formula": bearing(SCREW, crushing) / formula,
                      "displacement at peak mm": run.step["displacement_at_peak_mm"],
@@ -191,15 +192,16 @@ def correlations(rows):
 
 
 def exponents(rows):
-    """Least-squares exponents of F ~ major^a core^b pitch^c over the screws without the doubtful one, measured and computed."""
+    """Least-squares exponents of F ~ major^a core^b pitch^c over the screws without the doubtful one."""
     chosen = [row for row in rows if row["screw"] != DOUBTFUL]
     A = np.log([[row["major mm"], row["core mm"], row["pitch mm"], np.e] for row in chosen])
     table = []
     for name in ("measured N", "halofix N", "formula N"):
         F = np.log([row[name] for row in chosen])
         x, *_ = np.linalg.lstsq(A, F, rcond=None)
-        table.append({"force": name.removesuffix(" N"), "exponent of major diameter": float(x[0]), "of core": float(x[1]),
-                      "of pitch": float(x[2]), "scatter about it %": float(100 * np.std(F - A @ x, ddof=4))})
+        table.append({"force": name.removesuffix(" N"), "exponent of major diameter": float(x[0]),
+                      "of core": float(x[1]), "of pitch": float(x[2]),
+                      "scatter about it %": float(100 * np.std(F - A @ x, ddof=4))})
     return table
 
 
@@ -234,7 +236,8 @@ if __name__ == "__main__":
     agreement = correlations(measured)
     (HERE / "foam.md").write_text("\n\n".join([
         "# Pullout from polyurethane foam", made_by(),
-        "Screw 6.5/4.5 mm, pitch 2.75 mm, 20 mm deep, block 60 x 60 x 40 mm under a ring of 32.5 mm; axisymmetric, fine mesh.",
+        "Screw 6.5/4.5 mm, pitch 2.75 mm, 20 mm deep, block 60 x 60 x 40 mm under a ring of 32.5 mm; axisymmetric, fine"
+        " mesh.",
         "## Against the shear-failure formula of ASTM F543", markdown(graded, list(graded[0])[:9]),
         "Where the foam gives way: force at which all flanks bear on crushed foam, and the fields at the peak.",
         markdown(graded, ["grade", *list(graded[0])[9:]]),
