@@ -78,7 +78,8 @@ def scenario(python, file, ranks, resolution=None):
     return {"scenario": Path(file).stem, "resolution": resolution or "as in file", "ranks": ranks,
             "cells": outcome["cells"], "dofs": outcome["dofs"], "peak N": step["peak_force_N"], "steps": step["steps"],
             "Newton": outcome["newton_iterations"], "CG": step["linear_iterations"], "wall s": seconds,
-            "solver s": outcome["seconds_total"], "meshing, report s": seconds - outcome["seconds_total"], "memory MiB": outcome["memory_MiB"],
+            "solver s": outcome["seconds_total"], "meshing, report s": seconds - outcome["seconds_total"],
+            "memory MiB": outcome["memory_MiB"],
             **{f"{name} %": 100 * value / outcome["seconds_total"] for name, value in phases.items()}}
 
 
