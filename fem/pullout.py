@@ -9,6 +9,7 @@ from fem.linear import FIRST, RELATIVE
 from fem.newton import solve
 
 GROWTH = 1.5
+EASY, HARD = 8, 15  # Newton iterations: up to EASY the next increment grows, from HARD on it shrinks
 LARGEST_DAMAGE_STEP = 0.15  # aimed at, per step
 REJECT_DAMAGE_STEP = 0.3
 SMALLEST = 1e-5  # mm: below this the run has stopped short
@@ -139,9 +140,9 @@ class Pullout:
                 if stop_drop:
                     self.reason += f" before the force fell {100 * stop_drop:.0f} % below its peak"
                 return "completed"
-            if outcome.newton <= 5:
+            if outcome.newton <= EASY:
                 dU *= GROWTH
-            elif outcome.newton >= 12:
+            elif outcome.newton >= HARD:
                 dU *= 0.6
             if jump > 0.0:
                 dU = min(dU, previous_dU * LARGEST_DAMAGE_STEP / jump)

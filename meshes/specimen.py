@@ -154,6 +154,6 @@ class Resolution:
 
 RESOLUTIONS = {
     "coarse": Resolution(1.0, 1.6, 6.0, 8),
-    "standard": Resolution(0.6, 1.2, 5.0, 8),
-    "fine": Resolution(0.4, 0.9, 3.5, 12),
+    "standard": Resolution(0.7, 1.3, 6.0, 8),
+    "fine": Resolution(0.5, 1.0, 4.5, 10),
 }

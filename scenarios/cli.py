@@ -29,7 +29,10 @@ app = typer.Typer(
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="Scenario file (.yaml).", show_default=False)]
 Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Scenario files (.yaml).", show_default=False)]
-Ranks = Annotated[int, typer.Option("-n", "--ranks", metavar="N", min=1, help="Processor cores to solve on.")]
+Ranks = Annotated[
+    int | None,
+    typer.Option("-n", "--ranks", metavar="N", min=1, help="Processor cores to solve on; by default what suits model and machine."),
+]
 Resolution = Annotated[
     str | None,
     typer.Option(metavar="NAME", help="coarse, standard or fine, in place of what the file says.", show_default=False),
@@ -44,7 +47,7 @@ def _out(default):
 def run(
     file: File,
     out: Annotated[Path | None, _out("results/<name>")] = None,
-    ranks: Ranks = 1,
+    ranks: Ranks = None,
     resolution: Resolution = None,
 ):
     """Carry out one scenario: mesh, pull, report.
@@ -63,7 +66,7 @@ def run(
 def compare(
     files: Files,
     out: Annotated[Path | None, _out("results/comparison")] = None,
-    ranks: Ranks = 1,
+    ranks: Ranks = None,
     resolution: Resolution = None,
 ):
     """Carry out several scenarios and set them side by side.

@@ -8,9 +8,8 @@ from pydantic import BaseModel
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 
+from meshes.anatomy import level
 from scenarios import assemble, protocol
-from scenarios.levels import SOURCE as TABLE
-from scenarios.levels import level
 from scenarios.units import Quantity
 
 HEADER = """\
@@ -83,8 +82,9 @@ def _known(scenario):
     if specimen.shape == "vertebra":
         for name in ("transverse", "sagittal"):
             if getattr(specimen.trajectory, name) is None:
-                source = f"table: pedicle axis of {specimen.level}, {TABLE}"
-                found["specimen", "trajectory", name] = level(specimen.level)[name], source
+                sizes = level(specimen.level)
+                source = f"table: pedicle axis of {specimen.level}, {sizes.source}"
+                found["specimen", "trajectory", name] = getattr(sizes, name), source
     if specimen.shape != "block":
         found["fixture", "ring_inner_diameter"] = None, "default: there is no ring"
     else:

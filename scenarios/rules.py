@@ -6,7 +6,7 @@ which could not be read is skipped.
 
 from math import pi, radians, tan
 
-from scenarios.levels import level, path_length
+from meshes.anatomy import level, path_length
 from scenarios.protocol import (
     Revised,
     Unknown,
@@ -174,7 +174,7 @@ def _halo_longer_than_bone(scenario):
 def _room(specimen):
     """(widest hole in mm, what sets it): what a hole may not exceed."""
     if specimen.shape == "vertebra":
-        width = level(specimen.level)["pedicle_width"]
+        width = level(specimen.level).pedicle_width
         return width, f"the pedicle of {specimen.level} is {_mm(width)} wide"
     side = specimen.diameter if specimen.shape == "cylinder" else specimen.width
     return side - 2 * MARGIN, f"the specimen is {_mm(side)} wide and needs {_mm(MARGIN)} of wall"
@@ -384,7 +384,7 @@ def _cement_room(specimen, void, scenario):
         return 1.1 * void  # nothing infiltrates closed-cell foam
     if specimen.shape == "vertebra":
         sizes = level(specimen.level)
-        body = pi / 4 * sizes["width"] * sizes["depth"] * sizes["height"]
+        body = pi / 4 * sizes.width * sizes.depth * sizes.height
         return 0.4 * (1 - bvtv(specimen)) * body + void  # one screw's half, less the shell
     screw = screws(scenario)[-1][1]
     radius = specimen.diameter / 2 - MARGIN
@@ -441,7 +441,7 @@ def _density(scenario):
 
 def _tight_pedicle(scenario):
     if scenario.specimen.shape == "vertebra":
-        width = level(scenario.specimen.level)["pedicle_width"]
+        width = level(scenario.specimen.level).pedicle_width
         for path, screw in screws(scenario):
             if 0.8 * width < screw.diameter < width:
                 yield (*path, "diameter"), (

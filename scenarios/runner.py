@@ -30,10 +30,11 @@ RESOLUTIONS = ("coarse", "standard", "fine")
 COMMAND_LINE = "given on the command line"
 
 
-def run(path, out=None, ranks=1, resolution=None):
+def run(path, out=None, ranks=None, resolution=None):
     """Carry out the scenario in file `path` and return its Result, also of a run that stopped short.
 
-    out: result directory, by default results/<name>; ranks: processes to solve on; resolution: in place of the file's.
+    out: result directory, by default results/<name>; ranks: processes to solve on (None: as many as suit the model and the
+    machine); resolution: in place of the file's.
     Raises BadScenario (nothing is written), BadInput for an `out` in use by something else, Environment.
     """
     scenario, text = _checked(path, resolution)
@@ -43,6 +44,7 @@ def run(path, out=None, ranks=1, resolution=None):
 
 
 def _run(path, scenario, text, final, ranks, resolution):
+    ranks = ranks or solver.usual_ranks(scenario.model)
     with _directory(final) as directory, progress(Path(path).stem) as show:
         begun = time.monotonic()
         _write_inputs(directory, path, scenario, text, resolution)
@@ -73,7 +75,7 @@ def _run(path, scenario, text, final, ranks, resolution):
     return Result(final)
 
 
-def compare(paths, out=None, ranks=1, resolution=None):
+def compare(paths, out=None, ranks=None, resolution=None):
     """Carry out several scenarios into `out`/<stem of the file>, write comparison.csv and report.html there.
 
     All files are checked before the first one runs; a run that fails does not keep the others from running.

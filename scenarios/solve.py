@@ -21,8 +21,17 @@ class Interrupted(Exception):
     """The user (Ctrl-C) or the batch system (SIGTERM) has stopped the run."""
 
 
+def usual_ranks(model):
+    """Processes that a model is solved on unless the user says otherwise: flat ones are small, solid ones gain up to four."""
+    if model == "axisymmetric" or not shutil.which("mpirun"):
+        return 1
+    return min(4, len(os.sched_getaffinity(0)))
+
+
 def check_ranks(ranks):
-    """Raise Environment unless the solver can be started on so many processes here."""
+    """Raise Environment unless the solver can be started on so many processes here (None: as many as usual)."""
+    if ranks is None:
+        return
     cores = len(os.sched_getaffinity(0))
     if ranks > cores:
         raise Environment(f"{ranks} processes were asked for (-n) but this machine lets us use {cores} cores")
