@@ -161,7 +161,7 @@ def _finish(points, cells, region, screw, resolution, core, held):
     x = points[facets]
     r = np.hypot(x[..., 0], x[..., 1]) if x.shape[-1] == 3 else x[..., 0]
     top = 0.5 + screw.head_height
-    named = {"head_top": facets[np.all(x[..., -1] > top - TINY, axis=1)],
+    named = {"head_top": facets[np.all(x[..., -1] > top - TINY, axis=1) & (owner == REGIONS["screw"])],
              "held": facets[held(x, r) & (owner != REGIONS["screw"])]}
     if points.shape[1] == 2:
         named["axis"] = facets[np.all(r < TINY, axis=1)]

@@ -31,7 +31,7 @@ class VertebraShape:
         lum = v.lumbar
         self.scale = s = v.width / 49.0 if lum else v.depth / 30.0
         self.canal_depth = 13.0 if lum else 14.0
-        self.z_pedicle = v.height / 2 - v.pedicle_height / 2 + (0.5 if lum else 1.5)
+        self.z_pedicle = v.height / 2 - v.pedicle_height / 2 - (2.0 if lum else -1.0)
         self.x_pedicle = v.canal / 2 + v.pedicle_width / 2
         self.isthmus = self.wall + (4.5 if lum else 5.5) * min(1.0, s + 0.1)
         self.pillar_back = (13.0 if lum else 11.5) * s + 1.5  # behind the posterior wall, along the pedicle
@@ -89,7 +89,7 @@ class VertebraShape:
         lateral /= np.linalg.norm(lateral)
         cranial = np.cross(lateral, out)
         s, w, h = q @ out, q @ lateral, q @ cranial
-        flare = 1.0 + 0.012 * np.clip(np.abs(s) - 1.0, 0.0, 8.0) ** 2 / max(self.scale, 0.5)
+        flare = 1.0 + 0.12 * np.clip((np.abs(s) - 1.0) / (5.0 * max(self.scale, 0.5)), 0.0, 1.0) ** 2
         a, b = v.pedicle_width / 2 * flare, v.pedicle_height / 2 * flare
         r = np.sqrt((w / a) ** 2 + (h / b) ** 2)
         tube = (r - 1.0) * np.minimum(a, b)
