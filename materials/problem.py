@@ -6,7 +6,7 @@ from materials import bone, cement, fibrous, foam, interface, library, metal
 from materials.density import Density, Kind
 
 INSERTION_ANNULUS = 1.0         # mm beyond the thread crest
-PULLOUT = {"kind": "pullout", "rate_mm_per_s": 5.0 / 60.0, "stop": {"force_drop": 0.2, "displacement": 2.0}}
+PULLOUT = {"kind": "pullout", "rate_mm_per_s": 5.0 / 60.0, "stop": {"force_drop": 0.2, "displacement": 3.0}}
 STEPS = {"first": 0.01, "largest": 0.05}       # mm; from 0.08 to 0.01 mm the peak force moves by 0.3 %
 FOAM_SOLID = 1200.0             # mg/cm^3, solid polyurethane
 

@@ -245,8 +245,8 @@ class Stop(Block):
     force_drop: Annotated[float, Quantity("%", 1, 90, "20 %")] = default(
         "20 %", CHOICE + ": the peak is past", "fall of the force below its peak"
     )
-    displacement: Annotated[float, Quantity("mm", 0.01, 5, "2 mm")] = default(
-        "2 mm", CHOICE + ": the peak lies well below 1 mm, and strains stay small", "pull of the head"
+    displacement: Annotated[float, Quantity("mm", 0.01, 5, "3 mm")] = default(
+        "3 mm", CHOICE + ": bone is past its peak below 1 mm, the soft tissue of a halo below 3 mm", "pull of the head"
     )
 
 
