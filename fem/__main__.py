@@ -8,9 +8,11 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 from mpi4py import MPI
 
 COMPLETED, STOPPED_SHORT, ENVIRONMENT = 0, 3, 4
+CEMENT = (7, 8)  # region numbers of pure cement and of bone filled with it, see meshes.labmesh.REGIONS
 
 
 def main():
@@ -73,6 +75,10 @@ def solve(comm, directory):
         summary = step.summary()
         if peak:
             summary.update(_interface_summary(comm, model, peak["jump"]))
+            cement = np.isin(domain.region, CEMENT)
+            if comm.allreduce(int(cement.sum())):
+                use = peak["snapshot"].cells["strength_utilisation"][cement]
+                summary["cement_utilisation"] = comm.allreduce(float(use.max()) if use.size else 0.0, op=MPI.MAX)
             if model.cortex:
                 summary["cortex_utilisation"] = comm.allreduce(peak["cortex"][0], op=MPI.MAX)
                 summary["cortex_plastic_strain"] = comm.allreduce(peak["cortex"][1], op=MPI.MAX)
@@ -101,8 +107,6 @@ def solve(comm, directory):
 
 def _interface_summary(comm, model, jump):
     """Micromotion at the peak: area-weighted mean and largest slip and opening of the screw's interface, micrometres."""
-    import numpy as np
-
     points = model.interface.points
     screw = np.array([name.startswith("screw_") for name in points.names], dtype=bool)[points.kind] if len(jump) else []
     w = points.weight * screw if len(jump) else np.zeros(0)

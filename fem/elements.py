@@ -273,19 +273,3 @@ def energies(weights, law, compliance, strength, stress, integrity):
             Y[c, q] = v
             total += weights[c, q] * integrity[c, q] * v
     return total, Y
-
-
-@njit(cache=True)
-def strains(u, dofs, G, hoop):
-    """Total strain (n, nq, 6) at all integration points."""
-    n, nq, nen, dim = G.shape
-    out = np.empty((n, nq, 6))
-    ue = np.empty((nen, dim))
-    none = np.empty(0)
-    for c in range(n):
-        for a in range(nen):
-            for d in range(dim):
-                ue[a, d] = u[dofs[c, a], d]
-        for q in range(nq):
-            _strain(G[c, q], hoop[c, q] if dim == 2 else none, ue, out[c, q])
-    return out

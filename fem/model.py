@@ -27,8 +27,10 @@ class Laws:
         self.C = np.array([law["stiffness"] for law in laws], dtype=float)
         self.strength = np.array([law.get("strength") or 1.0 for law in laws], dtype=float)
         self.compliance = np.linalg.inv(self.C) * self.strength[:, None, None]
-        self.F = np.array([law["F"] if law["kind"] == "plastic" else np.eye(6) for law in laws], dtype=float)
-        self.f = np.array([law["f"] if law["kind"] == "plastic" else np.zeros(6) for law in laws], dtype=float)
+        # elastic laws may have a strength to be compared with (cement, metal)
+        self.rated = np.array([law.get("F") is not None for law in laws])
+        self.F = np.array([law["F"] if rated else np.eye(6) for law, rated in zip(laws, self.rated)], dtype=float)
+        self.f = np.array([law["f"] if rated else np.zeros(6) for law, rated in zip(laws, self.rated)], dtype=float)
         self.onset = np.array([law.get("onset") or 1.0 for law in laws], dtype=float)
         self.k0 = np.array([law.get("hardening_strain") or 1.0 for law in laws], dtype=float)
         for k in range(n):

@@ -57,7 +57,7 @@ class Snapshot:
         laws = model.laws
         s = model.stress / laws.strength[model.law][:, None, None]
         use = np.sqrt(np.einsum("cqi,cij,cqj->cq", s, laws.F[model.law], s)) + np.einsum("ci,cqi->cq", laws.f[model.law], s)
-        use[~laws.plastic[model.law]] = 0.0
+        use[~laws.rated[model.law]] = 0.0
         self.cells = {
             "damage": (w * model.damage.tearing).sum(1), "insertion_damage": (w * model.damage.initial).sum(1),
             "plastic_strain": (w * model.kappa).sum(1), "von_mises": (w * mises).sum(1),

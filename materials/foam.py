@@ -14,8 +14,6 @@ from materials import library
 from materials.law import Law, quadric
 from materials.tensors import transversely_isotropic
 
-PCF = 16.0185           # mg/cm^3 per pound per cubic foot
-
 
 def property_at(name, density):
     """Column `name` of the foam table at `density` (mg/cm^3), in MPa."""

@@ -42,8 +42,7 @@ def make(screw, halo, cement, resolution, bone, room, domain=None):
     inner = [c for c in (hole, placed and placed.filled, placed and placed.cloud) if c is not None]
     if domain is None:
         domain = _envelope([chain, *inner], screw, room, resolution)
-    sizes = profile.size_function(screw, resolution, screw.radius + MARGIN, float(domain[:, 0].max()),
-                                  placed.cloud if placed else None)
+    sizes = profile.size_function(screw, resolution, screw.radius + MARGIN)
     result = profile.triangulate(domain, chain, sizes, bone, halo=hole, filled=placed.filled if placed else None,
                                  cloud=placed.cloud if placed else None,
                                  empty=halo is not None and halo.content == "empty")

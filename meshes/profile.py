@@ -150,10 +150,10 @@ def _face(chain):
     return occ.addPlaneSurface([occ.addCurveLoop(lines)])
 
 
-def size_function(screw, resolution, core_radius, far_radius, cement=None):
+def size_function(screw, resolution, core_radius):
     """Edge length (mm) at (r, z): `thread` from the root to beyond the crest, `near` at the core's outside, `far` away.
 
-    core_radius: mm; far_radius: where the domain ends, mm. cement: chain whose outside is kept at `near` or finer.
+    core_radius: mm.
     """
     h, near, far = resolution.thread, resolution.near, resolution.far
     band = screw.radius + FAILURE_BAND

@@ -34,8 +34,9 @@ class VertebraShape:
         self.z_pedicle = v.height / 2 - v.pedicle_height / 2 - (2.0 if lum else -1.0)
         self.x_pedicle = v.canal / 2 + v.pedicle_width / 2
         self.isthmus = self.wall + (4.5 if lum else 5.5) * min(1.0, s + 0.1)
-        self.pillar_back = (13.0 if lum else 11.5) * s + 1.5  # behind the posterior wall, along the pedicle
-        self.pillar_radius = max((8.0 if lum else 6.4) * s, 0.5 * v.pedicle_width + 2.5)
+        # behind the posterior wall, along the pedicle; the arch of the low levels lies closer to the body
+        self.pillar_back = ((13.0 if lum else 11.5) * s + 1.5) * {"L4": 0.8, "L5": 0.45}.get(v.name, 1.0)
+        self.pillar_radius = max((8.0 if lum else 6.4) * s, 0.5 * v.pedicle_width + (1.0 if v.name == "L5" else 2.5))
 
     # ---- shape --------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,118 @@
+"""Meshes of screws in cylinders and blocks: regions, volumes, split interfaces, cement of the volume asked for."""
+
+import meshio
+import numpy as np
+import pytest
+
+import meshes
+from meshes.labmesh import REGIONS, LabMesh, cell_volumes, export
+from meshes.specimen import Block, Cement, Cylinder, Fenestration, Halo, MeshError, Resolution, Screw
+
+COARSE = Resolution(1.0, 1.6, 6.0, 8)
+SCREW = Screw(6.5, 25.0, 2.75, 4.5, fenestration=Fenestration(6, 1.5, 6.0))
+CYLINDER = Cylinder(32.0, 36.0)
+HOURGLASS = Halo(1.0, 6.5, 25.0, shape="hourglass")
+CASES = {
+    "native": (CYLINDER, SCREW, None, None),
+    "halo": (CYLINDER, SCREW, Halo(1.0, 6.5, 25.0), None),
+    "hourglass": (CYLINDER, SCREW, HOURGLASS, None),
+    "empty": (CYLINDER, SCREW, Halo(1.0, 6.5, 25.0, content="empty"), None),
+    "filled": (CYLINDER, SCREW, HOURGLASS, Cement(1500.0)),
+    "partly filled": (CYLINDER, SCREW, Halo(1.0, 6.5, 25.0), Cement(400.0)),
+    "fenestrations": (CYLINDER, SCREW, None, Cement(1200.0, "fenestrations")),
+    "tip": (CYLINDER, SCREW, None, Cement(700.0, "tip")),
+    "anterior": (CYLINDER, SCREW, None, Cement(1500.0, "anterior_two_thirds")),
+    "revision": (CYLINDER, Screw(8.5, 25.0, 2.75, 6.0), HOURGLASS, None),
+    "smooth": (CYLINDER, Screw(6.5, 25.0, 2.75, 4.5, thread="smooth"), None, None),
+    "taper": (CYLINDER, Screw(6.5, 25.0, 2.75, 5.0, taper=1.0), None, None),
+    "foam": (Block(40.0, 35.0, 25.0), Screw(6.5, 25.0, 2.75, 4.5, insertion_depth=20.0), None, None),
+}
+
+
+@pytest.fixture(scope="module", params=[(c, m) for c in CASES for m in ("axisymmetric", "threaded3d")], ids="-".join)
+def made(request):
+    name, model = request.param
+    return name, meshes.build(*CASES[name], COARSE, model)
+
+
+def facets_of(cells):
+    n = cells.shape[1]
+    return np.sort(np.concatenate([np.delete(cells, k, axis=1) for k in range(n)]), axis=1)
+
+
+def test_cells_are_positive_and_conforming(made):
+    _, mesh = made
+    assert cell_volumes(mesh.points, mesh.cells).min() > 0
+    _, count = np.unique(facets_of(mesh.cells), axis=0, return_counts=True)
+    assert count.max() == 2
+    assert mesh.quality()["radius_ratio_min"] > 0.02
+
+
+def test_volumes_add_up(made):
+    name, mesh = made
+    specimen, screw, halo, _ = CASES[name]
+    area = specimen.width**2 if name == "foam" else np.pi * specimen.diameter**2 / 4
+    length = specimen.height if name == "foam" else specimen.length
+    head = np.pi * (5.0**2 * screw.head_height + screw.core_radius(0.0) ** 2 * 0.5)
+    if screw.thread == "smooth":
+        head = np.pi * (5.0**2 * screw.head_height + screw.radius**2 * 0.5)
+    total = sum(mesh.volumes().values())
+    if halo is not None and halo.content == "empty":
+        assert total < area * length
+    else:
+        assert total == pytest.approx(area * length + head, rel=5e-3)
+
+
+def test_cement_has_the_volume_asked_for(made):
+    name, mesh = made
+    cement = CASES[name][3]
+    volumes = mesh.volumes()
+    found = volumes.get("cement", 0.0) + volumes.get("cemented_bone", 0.0)
+    assert found == pytest.approx(cement.bulk_volume if cement else 0.0, rel=0.02)
+
+
+def test_interfaces_are_split_node_by_node(made):
+    name, mesh = made
+    assert bool(mesh.interfaces) == (name != "empty")
+    for minus, plus in mesh.interfaces.values():
+        assert np.array_equal(mesh.points[minus], mesh.points[plus])
+        assert not np.intersect1d(minus, plus).size
+    screw = np.unique(mesh.cells[mesh.region == REGIONS["screw"]])
+    assert not np.intersect1d(screw, mesh.cells[mesh.region != REGIONS["screw"]]).size
+
+
+def test_named_facets(made):
+    _, mesh = made
+    screw = np.unique(mesh.cells[mesh.region == REGIONS["screw"]])
+    assert np.isin(mesh.facets["head_top"], screw).all() and not np.isin(mesh.facets["held"], screw).any()
+    assert len(mesh.facets["held"]) > 0
+    boundary, count = np.unique(facets_of(mesh.cells), axis=0, return_counts=True)
+    boundary = {tuple(f) for f in boundary[count == 1]}
+    for facets in (mesh.facets["held"], mesh.facets["head_top"]):
+        assert all(tuple(sorted(f)) in boundary for f in facets)
+
+
+def test_save_load_and_export(tmp_path):
+    mesh = meshes.build(*CASES["filled"], COARSE, "threaded3d")
+    mesh.save(tmp_path / "mesh.npz")
+    again = LabMesh.load(tmp_path / "mesh.npz")
+    assert np.array_equal(again.cells, mesh.cells) and again.interfaces.keys() == mesh.interfaces.keys()
+    export(mesh, tmp_path / "model.inp")
+    text = (tmp_path / "model.inp").read_text()
+    assert "ELSET=screw" in text.replace("elset", "ELSET") and "cemented_bone" in text
+    mesh.to_msh(tmp_path / "mesh.msh")
+    assert sum(len(b.data) for b in meshio.read(tmp_path / "mesh.msh").cells if b.type == "tetra") == len(mesh.cells)
+    with pytest.raises(MeshError, match="extension"):
+        export(mesh, tmp_path / "model.xyzzy")
+
+
+@pytest.mark.parametrize("parts, words", [
+    ((CYLINDER, SCREW, None, Cement(60000.0, "tip")), "do not fit"),
+    ((Cylinder(7.0, 36.0), SCREW, None, None), "breaches"),
+    ((Cylinder(32.0, 24.0), SCREW, None, None), "left below its tip"),
+    ((CYLINDER, Screw(6.5, 25.0, 0.7, 4.5), None, None), "do not fit a pitch"),
+    ((CYLINDER, Screw(6.5, 25.0, 2.75, 4.5), None, Cement(700.0, "fenestrations")), "fenestrated"),
+])
+def test_what_cannot_be_made_says_so(parts, words):
+    with pytest.raises(MeshError, match=words):
+        meshes.build(*parts, COARSE, "axisymmetric")

@@ -1,0 +1,118 @@
+"""Vertebrae: the surface is sound, the sizes are those of the level, and what is gripped, held and covered is the right bone."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+import meshes
+from meshes.anatomy import ORDER, level
+from meshes.labmesh import REGIONS
+from meshes.specimen import MeshError, Resolution, Screw, Vertebra
+from meshes.vertebra import VertebraShape
+
+COARSE = Resolution(1.2, 2.0, 7.0, 8)
+FITS = {"T": Screw(4.0, 25.0, 2.0, 2.8), "L": Screw(6.5, 40.0, 2.75, 4.5), "S": Screw(6.5, 35.0, 2.75, 4.5)}
+
+
+def opened(name, side="left", size=3.5):
+    """Shape, frame and surface of a level with a ring of eight nodes at the entry."""
+    shape = VertebraShape(Vertebra(name, side))
+    radius = FITS[name[0]].radius + 0.6
+    R, origin = shape.frame(radius + 0.8)
+    angle = np.linspace(0, 2 * np.pi, 8, endpoint=False)
+    ring = radius * np.stack([np.cos(angle), np.sin(angle), 0 * angle], axis=1)
+    return shape, R, origin, ring, *shape.surface(R, origin, radius + 0.7, ring, size)
+
+
+@pytest.mark.parametrize("name, side", [("T1", "left"), ("T6", "right"), ("T12", "left"), ("L3", "left"), ("L5", "right"),
+                                        ("S1", "left")])
+def test_surface_is_closed_but_for_the_ring(name, side):
+    _, R, _, ring, points, triangles = opened(name, side)
+    assert np.allclose(R.T @ R, np.eye(3)) and np.linalg.det(R) > 0
+    edges = Counter(tuple(sorted((t[k], t[(k + 1) % 3]))) for t in triangles for k in range(3))
+    assert set(edges.values()) == {1, 2}
+    rim = np.unique([e for e, n in edges.items() if n == 1])
+    assert len(rim) == len(ring)
+    assert {tuple(p) for p in np.round(points[rim], 9)} == {tuple(p) for p in np.round(ring, 9)}
+    corner = points[triangles]
+    sides = [corner[:, (k + 1) % 3] - corner[:, k] for k in range(3)]
+    length = [np.linalg.norm(s, axis=1) for s in sides]
+    angles = [np.arccos(np.clip(-np.sum(sides[k] * sides[k - 1], axis=1) / length[k] / length[k - 1], -1, 1)) for k in range(3)]
+    assert np.degrees(np.min(angles)) > 3.0  # narrowest where the entry meets the lamina of T1
+    volume = np.einsum("ij,ij->", corner.mean(axis=1), np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0])) / 6
+    assert volume > 5000.0
+
+
+@pytest.mark.parametrize("name", ["T8", "L2", "L3", "L4", "L5"])
+def test_sizes_are_those_of_the_level(name):
+    """Body and pedicle of the finished shape within 15 % of the table (L2 to L5: mean surfaces of 87 patients)."""
+    v, shape = level(name), VertebraShape(Vertebra(name))
+
+    def extent(start, direction):
+        t = np.arange(-60.0, 60.0, 0.05)
+        inside = t[shape.sdf(start + t[:, None] * np.asarray(direction, float)) < 0]
+        piece = inside[np.abs(inside) < 59]
+        gaps = np.flatnonzero(np.diff(piece) > 0.1)
+        near = np.split(piece, gaps + 1)
+        around = next(p for p in near if p[0] <= 0.0 <= p[-1])
+        return around[-1] - around[0]
+
+    assert extent(np.zeros(3), [0, 1, 0]) == pytest.approx(v.depth, rel=0.15)
+    assert extent(np.array([0, 0, 0.4 * v.height]), [1, 0, 0]) == pytest.approx(v.width, rel=0.15)
+    assert extent(np.array([0, 0.3 * v.depth, 0.0]), [0, 0, 1]) == pytest.approx(v.height, rel=0.15)
+    out, centre = shape.axis(1.0), shape.centre(1.0)
+    lateral = np.cross(out, [0, 0, 1.0])
+    assert extent(centre, lateral / np.linalg.norm(lateral)) == pytest.approx(v.pedicle_width, rel=0.15)
+    cranial = np.cross(lateral, out)
+    if name == "L5":
+        return  # its arch springs from the pedicle: the section has no upper and lower end
+    assert extent(centre, cranial / np.linalg.norm(cranial)) == pytest.approx(v.pedicle_height, rel=0.15)
+
+
+def test_levels_without_data_say_so():
+    assert "interpolated between T4 and T6" in level("T5").source
+    assert "87 patients" in level("L3").source and "interpolated" not in level("L3").source
+    with pytest.raises(KeyError, match="T1, T2"):
+        level("C7")
+
+
+@pytest.fixture(scope="module")
+def l3():
+    return meshes.build(Vertebra("L3"), FITS["L"], None, None, COARSE, "threaded3d")
+
+
+def test_only_the_screw_is_gripped(l3):
+    """Bone rises above the level of the head (articular process): it must not be pulled along."""
+    head = l3.facets["head_top"]
+    screw = np.unique(l3.cells[l3.region == REGIONS["screw"]])
+    assert np.isin(head, screw).all() and np.ptp(l3.points[head][..., 2]) < 1e-9
+    assert l3.points[np.unique(l3.cells[l3.region != REGIONS["screw"]])][:, 2].max() > l3.points[head][..., 2].max()
+
+
+def test_resin_holds_the_body_and_cortex_covers_the_rest(l3):
+    R, origin = l3.frame
+    held = l3.points[l3.facets["held"]].mean(axis=1) @ R.T + origin
+    assert held[:, 1].max() < level("L3").depth / 6 + 1e-6 and len(held) > 100
+    cortex = l3.facets["cortex"]
+    screw = np.unique(l3.cells[l3.region == REGIONS["screw"]])
+    assert not np.isin(cortex, screw).any()
+    assert np.abs(l3.points[cortex][..., 2]).min() > 1e-6  # the entry is decorticated
+    assert len(l3.cortex_thickness) == len(cortex) and set(np.round(l3.cortex_thickness, 2)) == {0.35, 0.8, 1.0}
+    assert set(l3.volumes()) == {"screw", "trabecular", "pedicle", "posterior"}
+    assert len(l3.facets["endplate"]) > 50
+
+
+@pytest.mark.parametrize("name, screw", [("L3", Screw(12.0, 45.0, 2.75, 8.0)), ("T5", Screw(6.5, 35.0, 2.75, 4.5))])
+def test_too_thick_a_screw_is_refused(name, screw):
+    with pytest.raises(MeshError, match="breaches|no flat entry"):
+        meshes.build(Vertebra(name), screw, None, None, COARSE, "threaded3d")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("name", ORDER)
+def test_every_level_is_meshed(name, side):
+    thin = Screw(min(4.0, 0.75 * level(name).pedicle_width), 25.0, 2.0, 2.0)
+    mesh = meshes.build(Vertebra(name, side), thin if name[0] == "T" else FITS[name[0]], None, None, COARSE, "threaded3d")
+    assert mesh.quality()["radius_ratio_min"] > 0.005
