@@ -2,8 +2,8 @@
 
 Fine level: the quadratic elements, smoothed by Chebyshev over 3x3 node blocks. Coarse level: the same cells with linear
 elements (Galerkin), an eighth of the unknowns, factorised by MUMPS. It knows rigid bodies, opened contact and the
-contrast of titanium and halo exactly, which algebraic multigrid has to guess: half its time on the same matrix
-(benchmarks/performance).
+contrast of titanium and halo exactly, which algebraic multigrid has to guess: when this was chosen, a plastic pullout
+matrix of 219 000 unknowns took 13 iterations and 1.5 s, GAMG with SOR 17 and 3.0 s (two ranks, relative 1e-2).
 Axisymmetric problems are small and go to the direct solver. A solution whose PETSc reason is negative is never used.
 """
 
