@@ -81,10 +81,16 @@ def _vertebra(specimen, screw, halo, cement, resolution):
 
     core = cores.make(screw, halo, cement, resolution, "trabecular", room)
 
-    def surface(ring):
-        return shape.surface(R, origin, core.rim_radius + SPOT, ring, 0.6 * resolution.far)
+    def surface(ring, share):
+        return shape.surface(R, origin, core.rim_radius + SPOT, ring, share * resolution.far)
 
-    points, cells, region, outer = _fill(core, resolution, surface)
+    for share in (0.6, 0.45, 0.3):  # another triangulation of the same bone where the first leaves no room at the entry
+        try:
+            points, cells, region, outer = _fill(core, resolution, lambda ring: surface(ring, share))
+            break
+        except MeshError:
+            if share == 0.3:
+                raise
     bone = (region == 0) | (region == REGIONS["trabecular"])
     centres = points[cells[bone]].mean(axis=1) @ R.T + origin
     region[bone] = shape.region(centres)

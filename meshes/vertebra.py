@@ -32,7 +32,8 @@ class VertebraShape:
         self.scale = s = v.width / 49.0 if lum else v.depth / 30.0
         self.canal_depth = 13.0 if lum else 14.0
         self.z_pedicle = v.height / 2 - v.pedicle_height / 2 - (2.0 if lum else -1.0)
-        self.x_pedicle = v.canal / 2 + v.pedicle_width / 2
+        # thin thoracic pedicles keep clear of the canal, which would shave their medial wall
+        self.x_pedicle = v.canal / 2 + v.pedicle_width / 2 + (0.7 if v.pedicle_width < 6.5 else 0.0)
         self.isthmus = self.wall + (4.5 if lum else 5.5) * min(1.0, s + 0.1)
         # behind the posterior wall, along the pedicle; the arch of the low levels lies closer to the body
         self.pillar_back = ((13.0 if lum else 11.5) * s + 1.5) * {"L4": 0.8, "L5": 0.45}.get(v.name, 1.0)
