@@ -39,7 +39,7 @@ class Run:
 
     @property
     def step(self):
-        return self.outcome["steps"][0]
+        return self.outcome["step"]
 
     @property
     def peak(self):

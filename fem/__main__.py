@@ -8,11 +8,9 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 from mpi4py import MPI
 
 COMPLETED, STOPPED_SHORT, ENVIRONMENT = 0, 3, 4
-CEMENT = (7, 8)  # region numbers of pure cement and of bone filled with it, see meshes.labmesh.REGIONS
 
 
 def main():
@@ -29,12 +27,14 @@ def main():
 
 
 def solve(comm, directory):
-    """Run all loading steps; writes the outcome and returns the exit code."""
+    """Carry out the loading step of the problem in `directory`; writes the outcome and returns the exit code."""
     started = time.perf_counter()
+    from fem import state
+    from fem.cycle import Cycle
     from fem.domain import Domain
     from fem.linear import LinearSolver
     from fem.model import Model
-    from fem.output import Clock, Snapshot, append_json, read_mesh, write_curve, write_fields
+    from fem.output import Clock, Snapshot, Watch, read_mesh, write_fields
     from fem.pullout import Pullout
 
     clock = Clock()
@@ -48,76 +48,53 @@ def solve(comm, directory):
     points = comm.allreduce(len(model.interface.slip))
     log.info("%d cells, %d degrees of freedom, %d interface points, %d ranks",
              comm.allreduce(len(domain.cells)), dofs, points, comm.size)
-
-    peak = {}
-
-    def on_peak():
-        peak["snapshot"] = Snapshot(model)
-        peak["jump"] = model.interface.jump.copy()
-        peak["cortex"] = model.cortex.summary() if model.cortex else None
-
-    def on_step(row, info):
-        if comm.rank != 0:
-            return
-        write_curve(directory / "curve.csv", step.curve.rows)
-        seconds = time.perf_counter() - started
-        append_json(directory / "history.jsonl", {**row, **info, "seconds": round(seconds, 2)})
-        print(json.dumps({"step": row["step"], "force_N": row["force_N"], "displacement_mm": row["displacement_mm"],
-                          "progress": info["progress"], "seconds": seconds}), flush=True)
-        log.info("step %d: %.4f mm %.2f N, %d Newton, %d linear iterations, damage up to %.2f", row["step"],
-                 row["displacement_mm"], row["force_N"], info["newton"], info["linear"], row["max_damage"])
-
-    steps, status = [], "completed"
-    for loading in problem["loading"]:
-        step = Pullout(model, solver, loading, problem["steps"], problem.get("rig_compliance_mm_per_N", 0.0), clock,
-                       on_step, on_peak)
-        status = step.run()
-        summary = step.summary()
-        if peak:
-            summary.update(_interface_summary(comm, model, peak["jump"]))
-            cement = np.isin(domain.region, CEMENT)
-            if comm.allreduce(int(cement.sum())):
-                use = peak["snapshot"].cells["strength_utilisation"][cement]
-                summary["cement_utilisation"] = comm.allreduce(float(use.max()) if use.size else 0.0, op=MPI.MAX)
-            if model.cortex:
-                summary["cortex_utilisation"] = comm.allreduce(peak["cortex"][0], op=MPI.MAX)
-                summary["cortex_plastic_strain"] = comm.allreduce(peak["cortex"][1], op=MPI.MAX)
-        steps.append(summary)
-        log.info("%s: %s", status, step.reason)
-        if status != "completed":
-            break
+    carried = _start(model, problem.get("start"), directory, log)
+    watch = Watch(model, solver, directory, log, started)
+    kind = {"pullout": Pullout, "cycle": Cycle}[problem["loading"]["kind"]]
+    step = kind(model, solver, problem, clock, watch)
+    if watch.resume(step):
+        log.info("resumed at row %d", len(step.rows()))
+    elif carried and not step.march.settle():
+        raise RuntimeError("the bone that was carried over finds no equilibrium round the new screw")
+    status = step.run()
+    summary = step.summary() | watch.at_peak | ({"transfer": carried} if carried else {})
+    log.info("%s: %s", status, step.reason)
     with clock("output"):
-        if peak:
-            peak["snapshot"].write(directory / "peak.vtu", domain)
+        watch.write_tables(step)
+        watch.write_peak()
+        state.save(directory / "end.npz", model)
         Snapshot(model).write(directory / "state.vtu", domain)
         write_fields(directory / "fields.bp", model)
     memory = comm.allreduce(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0)
     if comm.rank == 0:
         total = time.perf_counter() - started
         clock.seconds["other"] = total - sum(clock.seconds.values())
-        outcome = {"status": status, "reason": step.reason, "steps": steps, "cells": int(len(domain.lab["cells"])),
+        outcome = {"status": status, "reason": step.reason, "step": summary, "cells": int(len(domain.lab["cells"])),
                    "dofs": int(dofs), "interface_points": int(points), "ranks": comm.size,
-                   "newton_iterations": sum(s["newton_iterations"] for s in steps),
-                   "cutbacks": sum(s["cutbacks"] for s in steps), "preconditioners": solver.setups,
-                   "seconds": {k: round(v, 2) for k, v in clock.seconds.items()}, "seconds_total": round(total, 2),
-                   "memory_MiB": round(memory)}
+                   "newton_iterations": step.march.newton, "cutbacks": step.march.cutbacks,
+                   "preconditioners": solver.setups, "seconds": {k: round(v, 2) for k, v in clock.seconds.items()},
+                   "seconds_total": round(total, 2), "memory_MiB": round(memory)}
         (directory / "outcome.json").write_text(json.dumps(outcome, indent=1))
     return COMPLETED if status == "completed" else STOPPED_SHORT
 
 
-def _interface_summary(comm, model, jump):
-    """Micromotion at the peak: area-weighted mean and largest slip and opening of the screw's interface, micrometres."""
-    points = model.interface.points
-    screw = np.array([name.startswith("screw_") for name in points.names], dtype=bool)[points.kind] if len(jump) else []
-    w = points.weight * screw if len(jump) else np.zeros(0)
-    gn = np.einsum("ij,ij->i", jump, points.normal)
-    slip = np.linalg.norm(jump - gn[:, None] * points.normal, axis=1)
-    sums = comm.allreduce(np.array([w.sum(), (w * slip).sum(), (w * np.maximum(gn, 0.0)).sum(), w[gn > 0].sum()]))
-    if sums[0] == 0.0:
-        return {}
-    largest = comm.allreduce(float((slip * (w > 0)).max()) if len(jump) else 0.0, op=MPI.MAX)
-    return {"micromotion_um": 1e3 * sums[1] / sums[0], "largest_slip_um": 1e3 * largest,
-            "mean_opening_um": 1e3 * sums[2] / sums[0], "open_share": sums[3] / sums[0]}
+def _start(model, start, directory, log):
+    """Begin with the state of an earlier step, {'from': its directory, 'same_mesh': bool}; what was lost on the way, or None."""
+    if not start:
+        return None
+    from fem import state
+    from fem.output import read_mesh
+
+    earlier = directory / start["from"]
+    if start["same_mesh"]:
+        found, _, _ = state.load(earlier / "end.npz", model)
+        model.restore(found)
+        model.grip.zero()
+        return None
+    problem = json.loads((earlier / "problem.json").read_text())
+    carried = state.carry(model, read_mesh(earlier / "mesh.npz"), problem, earlier / "end.npz")
+    log.info("carried over: %s", carried)
+    return carried
 
 
 def _logger(comm, path):

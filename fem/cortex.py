@@ -106,6 +106,7 @@ class Cortex:
         """Args: domain: 3D `Domain`; facets (k, 3) input vertices; thickness (k,) mm; modulus, strength MPa; poisson."""
         self.modulus, self.poisson, self.strength = float(modulus), float(poisson), float(strength)
         cell, local, row = domain.facet_cells(facets)
+        self.row = row  # of `facets`
         number = {frozenset(map(int, e)): 4 + k for k, e in enumerate(EDGES[3])}
         ends = EDGES[2]
         midpoints = np.array([[number[frozenset((int(v[a]), int(v[b])))] for a, b in ends] for v in local], dtype=int)
@@ -182,6 +183,18 @@ class Cortex:
         self.strain += self.growth
         self._grown = self.growth.copy()
         self._last = self.stress.copy(), self.integrity.copy(), self._energy_density()
+
+    def state(self):
+        """{name: array}, see `fem.model.Model.state`."""
+        stress, integrity, density = self._last
+        return {"plastic": self.plastic, "strain": self.strain, "integrity": self.integrity, "grown": self._grown,
+                "stress": stress, "last_integrity": integrity, "density": density}
+
+    def restore(self, state):
+        self.plastic[:], self.strain[:] = state["plastic"], state["strain"]
+        self.integrity, self._grown = state["integrity"].copy(), state["grown"].copy()
+        self.stress[:] = state["stress"]
+        self._last = state["stress"].copy(), state["last_integrity"].copy(), state["density"].copy()
 
     def foresee(self, ratio):
         """Set the integrity of the next step from the plastic strain it will reach if it grows as in the last one."""

@@ -5,7 +5,7 @@ The plastic strain that tears (shear and tension, see `fem.plasticity.shear_tens
     kappa_bar - ell^2 lap(kappa_bar) = kappa      on the softening cells, natural boundary,
 
 (implicit gradient, Peerlings 1996; ell ~ 1 mm, about the trabecular spacing), and D = Dmax (1 - exp(-a kappa_bar)),
-never decreasing. D is updated after a step has converged and held fixed in the next one (lagged), so no step softens.
+never decreasing. D is foreseen before a step and held fixed in it, so no step softens.
 Each tissue group is smoothed on its own cells: a torn halo must not damage the bone beside it.
 """
 
@@ -74,10 +74,15 @@ class Smoother:
         return np.maximum(0.0, nodal @ self.lam.T)
 
 
-class Damage:
-    """Damage of all own cells: insertion pre-damage D0 (fixed) and tearing damage D (nonlocal, lagged).
+    def forget(self):
+        """The next solution starts from zero."""
+        self.x.set(0.0)
 
-    integrity = (1 - D0) (1 - D). tear (n, nq): accumulated tearing plastic strain.
+
+class Damage:
+    """Damage of all own cells: insertion pre-damage D0 (fixed), tearing damage D (nonlocal), fatigue damage Df.
+
+    tear (n, nq): accumulated tearing plastic strain; tearing, fatigue (n, nq): committed damage.
     """
 
     def __init__(self, domain, quadrature, law_of_cell, laws, length, insertion):
@@ -85,26 +90,37 @@ class Damage:
         shape = quadrature.weights.shape
         self.tear = np.zeros(shape)
         self.tearing = np.zeros(shape)
+        self.fatigue = np.zeros(shape)
         self.initial = insertion
         maximum = np.array([law.get("damage_max", 0.0) if law["kind"] == "plastic" else 0.0 for law in laws])
         rate = np.array([law.get("damage_rate", 0.0) if law["kind"] == "plastic" else 0.0 for law in laws])
+        fatigue = np.array([bool(law.get("fatigue")) for law in laws])
         groups = [law.get("group", law["name"]) for law in laws]
         self.maximum = maximum[law_of_cell][:, None]
         self.rate = rate[law_of_cell][:, None]
         self.groups = []
-        for group in sorted({g for g, m in zip(groups, maximum) if m > 0.0}):
-            member = np.array([g == group and m > 0.0 for g, m in zip(groups, maximum)])
+        for group in sorted({g for g, m, f in zip(groups, maximum, fatigue) if m > 0.0 or f}):
+            member = np.array([g == group for g in groups])
             self.groups.append(Smoother(domain, np.flatnonzero(member[law_of_cell]), quadrature, length))
 
-    @property
-    def integrity(self):
-        """(n, nq) share of the effective stress that is carried."""
-        return (1.0 - self.initial) * (1.0 - self.tearing)
+    def integrity(self, tearing=None, fatigue=None):
+        """(n, nq) share of the effective stress that is carried, (1 - D0)(1 - D)(1 - Df); committed damage by default."""
+        tearing = self.tearing if tearing is None else tearing
+        fatigue = self.fatigue if fatigue is None else fatigue
+        return (1.0 - self.initial) * (1.0 - tearing) * (1.0 - fatigue)
+
+    def lost(self):
+        """(n, nq) share of the stiffness lost to tearing and fatigue, insertion apart."""
+        return 1.0 - (1.0 - self.tearing) * (1.0 - self.fatigue)
+
+    def smooth(self, field):
+        """Field (n, nq) smoothed over each tissue on its own; 0 where a tissue neither softens nor tires."""
+        out = np.zeros_like(field)
+        for s in self.groups:
+            out[s.cells] = s.smooth(field[s.cells])
+        return out
 
     def predict(self, tear_increment):
         """Tearing damage (n, nq) after a step that adds `tear_increment` (n, nq); nothing is committed."""
-        local = self.tear + tear_increment
-        smoothed = np.zeros_like(local)
-        for s in self.groups:
-            smoothed[s.cells] = s.smooth(local[s.cells])
+        smoothed = self.smooth(self.tear + tear_increment)
         return np.maximum(self.tearing, self.maximum * (1.0 - np.exp(-self.rate * smoothed)))

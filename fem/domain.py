@@ -18,7 +18,8 @@ class InterfacePoints:
     """Contact points owned by this rank, all interfaces together.
 
     minus, plus: (n,) global nodes; normal (n, dim) from minus to plus; weight (n,) mm^2 (over the full turn if
-    axisymmetric); size (n,) facet size in mm; kind (n,) index into `names`; position (n, dim).
+    axisymmetric); size (n,) facet size in mm; kind (n,) index into `names`; position (n, dim); number (n,) among the
+    `total` points of all ranks.
     """
 
     names: list
@@ -31,6 +32,8 @@ class InterfacePoints:
     position: np.ndarray
     minus_region: np.ndarray
     plus_region: np.ndarray
+    number: np.ndarray
+    total: int
 
 
 class Domain:
@@ -161,12 +164,13 @@ class Domain:
         if not keys_m:
             empty = np.empty(0)
             return InterfacePoints(names, *([empty.astype(np.int64)] * 2), np.empty((0, dim)), empty, empty,
-                                   empty.astype(int), np.empty((0, dim)), empty.astype(int), empty.astype(int))
+                                   empty.astype(int), np.empty((0, dim)), *([empty.astype(int)] * 3), 0)
         km, kp = np.concatenate(keys_m), np.concatenate(keys_p)
         node, owner = self._global_nodes(np.unique(np.concatenate([km, kp])))
         take = np.flatnonzero(owner(kp) == self.comm.rank)
         return InterfacePoints(names, node(km)[take], node(kp)[take],
-                               *(np.concatenate(v)[take] for v in (normal, weight, size, kind, xs, regions_m, regions_p)))
+                               *(np.concatenate(v)[take] for v in (normal, weight, size, kind, xs, regions_m, regions_p)),
+                               take, len(km))
 
     def _facet_cell(self, facets):
         """Opposite vertex and region of the one cell that holds each interface facet (k, dim) of the input mesh."""

@@ -152,17 +152,32 @@ def _add_stiffness(B, C, w, CB, Ke):
 
 
 @njit(cache=True)
-def update(u, dofs, G, hoop, weights, law, plastic_law, C, compliance, strength, F, f, onset, k0,
-           eps_p_n, kappa_n, integrity, eps_p, kappa, tearing, stress, tangent, status, force):
+def densification(volume, crushed):
+    """(stress, its slope, its energy density) that compacted bone adds to its crushing plateau, at the volumetric strain.
+
+    p = g1 e + g2 e^5 with e = tr(eps) - e_c < 0 (Schenk 2022; Hosseini 2014): pores that have closed bear on each other.
+    """
+    e = volume - crushed[0]
+    if e >= 0.0 or crushed[1] == 0.0:
+        return 0.0, 0.0, 0.0
+    e4 = e * e * e * e
+    return (crushed[1] + crushed[2] * e4) * e, crushed[1] + 5.0 * crushed[2] * e4, e * e * (0.5 * crushed[1] + crushed[2] * e4 / 6.0)
+
+
+@njit(cache=True)
+def update(u, dofs, G, hoop, weights, law, plastic_law, C, compliance, strength, F, f, onset, k0, crushed,
+           eps_p_n, kappa_n, integrity, eps_p, kappa, tearing, stress, tangent, status, bulk, force):
     """Stress update of all cells and their internal force.
 
     Args:
         u: (nnodes_local, dim) displacements in mm; dofs: (n, nen) node numbers; G, hoop, weights: see `Quadrature`.
-        law: (n,) law index of each cell; plastic_law (nlaw,) bool; C.. k0: law tables (nlaw, ...).
+        law: (n,) law index of each cell; plastic_law (nlaw,) bool; C.. k0: law tables (nlaw, ...);
+        crushed (nlaw, 3): volumetric strain and two moduli of `densification`.
         eps_p_n (n, nq, 6), kappa_n (n, nq): state of the last converged step; integrity (n, nq) = 1 - D, fixed in a step.
         eps_p, kappa: trial state, filled. tearing (n, nq): increment of kappa weighted by `shear_tension_weight`, filled.
         stress (n, nq, 6): effective stress in MPa, filled. tangent (n, nq, 6, 6): filled where status is 1.
         status (n, nq) int8: 0 elastic, 1 plastic, -1 return map failed.
+        bulk (n, nq, 3): pressure, its slope and its energy density where the bone is compacted, filled.
         force (nnodes_local, dim): internal force in N, added to.
     Returns: number of points whose return map failed.
     """
@@ -210,9 +225,12 @@ def update(u, dofs, G, hoop, weights, law, plastic_law, C, compliance, strength,
                 for i in range(6):
                     eps_p[c, q, i] = eps_p_n[c, q, i]
             status[c, q] = flag
+            bulk[c, q, 0], bulk[c, q, 1], bulk[c, q, 2] = densification(eps[0] + eps[1] + eps[2], crushed[m])
             for i in range(6):
                 stress[c, q, i] = s[i]
                 sig[i] = s[i] * integrity[c, q]
+                if i < 3:
+                    sig[i] += bulk[c, q, 0]
             _add_force(G[c, q], h, sig, weights[c, q], fe)
         for a in range(nen):
             for d in range(dim):
@@ -221,7 +239,7 @@ def update(u, dofs, G, hoop, weights, law, plastic_law, C, compliance, strength,
 
 
 @njit(cache=True)
-def stiffness(cells, G, hoop, weights, law, C, integrity, base, tangent, status, free):
+def stiffness(cells, G, hoop, weights, law, C, integrity, base, tangent, status, bulk, free):
     """Element matrices of the listed cells, rows and columns of prescribed components (free == 0) left zero.
 
     base (n, nq): integrity whose elastic matrix is subtracted, what a step adds to a matrix assembled with it; zeros for
@@ -244,6 +262,8 @@ def stiffness(cells, G, hoop, weights, law, C, integrity, base, tangent, status,
                 for j in range(6):
                     v = tangent[c, q, i, j] if status[c, q] == 1 else C[m, i, j]
                     D[i, j] = w * v - base[c, q] * C[m, i, j]
+                    if i < 3 and j < 3:
+                        D[i, j] += bulk[c, q, 1]
             _fill_b(G[c, q], hoop[c, q] if dim == 2 else none, B)
             _add_stiffness(B, D, weights[c, q], CB, out[k])
         for a in range(nd):
@@ -255,8 +275,8 @@ def stiffness(cells, G, hoop, weights, law, C, integrity, base, tangent, status,
 
 
 @njit(cache=True)
-def energies(weights, law, compliance, strength, stress, integrity):
-    """Stored elastic energy (1-D) sigma_eff : eps_e / 2 and its conjugate to damage Y = sigma_eff : eps_e / 2, per point.
+def energies(weights, law, compliance, strength, stress, integrity, bulk):
+    """Stored elastic energy (1-D) sigma_eff : eps_e / 2 (and that of compaction) and its conjugate to damage Y = sigma_eff : eps_e / 2, per point.
 
     Returns: stored energy in N mm (scalar) and Y (n, nq) in MPa."""
     n, nq = weights.shape
@@ -271,5 +291,5 @@ def energies(weights, law, compliance, strength, stress, integrity):
                     v += stress[c, q, i] * compliance[m, i, j] * stress[c, q, j]
             v *= 0.5 / strength[m]
             Y[c, q] = v
-            total += weights[c, q] * integrity[c, q] * v
+            total += weights[c, q] * (integrity[c, q] * v + bulk[c, q, 2])
     return total, Y

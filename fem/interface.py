@@ -16,6 +16,7 @@ stiffnesses come with the problem.
 """
 
 import numpy as np
+from mpi4py import MPI
 from numba import njit
 from petsc4py import PETSc
 
@@ -208,3 +209,20 @@ class Interface:
         released = 0.5 * (Kn * open_**2 + Kt * shear**2) * (self.bond[c] - new)
         self.bond[c] = new
         return float(np.sum(self.points.weight[c] * released))
+
+
+def motion(interface, jump, comm):
+    """Micromotion of the screw's interface at jumps (n, dim) mm: area-weighted mean and largest slip, mean opening (um), share open."""
+    if len(interface.points.names) == 0:
+        return {}
+    points = interface.points
+    screw = np.array([name.startswith("screw_") for name in points.names], bool)[points.kind]
+    w = points.weight * screw
+    gn = np.einsum("ij,ij->i", jump, points.normal)
+    slip = np.linalg.norm(jump - gn[:, None] * points.normal, axis=1)
+    sums = comm.allreduce(np.array([w.sum(), (w * slip).sum(), (w * np.maximum(gn, 0.0)).sum(), w[gn > 0].sum()]))
+    if sums[0] == 0.0:
+        return {}
+    largest = comm.allreduce(float((slip * screw).max()) if len(slip) else 0.0, op=MPI.MAX)
+    return {"micromotion_um": 1e3 * sums[1] / sums[0], "largest_slip_um": 1e3 * largest,
+            "mean_opening_um": 1e3 * sums[2] / sums[0], "open_share": sums[3] / sums[0]}

@@ -29,6 +29,13 @@ class LinearSolver:
         self.direct = model.dim == 2
         self.rtol = rtol
         self.iterations = self.setups = 0
+        if not self.direct:
+            self._scale = model.diagonal_scale
+            self._prolongation = prolongation(model)
+        self.forget()
+
+    def forget(self):
+        """Start anew: nothing that was solved before has a part in what comes, so that a resumed run repeats it exactly."""
         self._base = None
         self.ksp = PETSc.KSP().create(self.A.comm)
         self.ksp.setOperators(self.A)
@@ -36,8 +43,6 @@ class LinearSolver:
             self.ksp.setType("preonly")
             _factorise(self.ksp.getPC())
             return
-        self._scale = model.diagonal_scale
-        self._prolongation = prolongation(model)
         self.ksp.setType("cg")
         self.ksp.setNormType(PETSc.KSP.NormType.UNPRECONDITIONED)
         pc = self.ksp.getPC()

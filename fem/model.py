@@ -10,6 +10,7 @@ from mpi4py import MPI
 from petsc4py import PETSc
 
 from fem._compat import wrap_vector
+from fem.actuator import Actuator, Grip
 from fem.cortex import Cortex
 from fem.damage import Damage
 from fem.elements import Quadrature, energies, stiffness, update
@@ -33,6 +34,7 @@ class Laws:
         self.f = np.array([law["f"] if rated else np.zeros(6) for law, rated in zip(laws, self.rated)], dtype=float)
         self.onset = np.array([law.get("onset") or 1.0 for law in laws], dtype=float)
         self.k0 = np.array([law.get("hardening_strain") or 1.0 for law in laws], dtype=float)
+        self.crushed = np.array([law.get("densification") or (0.0, 0.0, 0.0) for law in laws], dtype=float)
         for k in range(n):
             if not np.allclose(self.C[k], self.C[k].T) or np.linalg.eigvalsh(self.C[k])[0] <= 0.0:
                 raise ValueError(f"the stiffness of {laws[k]['name']} is not symmetric positive definite")
@@ -41,7 +43,7 @@ class Laws:
                 raise ValueError(f"the yield surface of {laws[k]['name']} is not a closed ellipsoid")
 
     def tables(self):
-        return self.C, self.compliance, self.strength, self.F, self.f, self.onset, self.k0
+        return self.C, self.compliance, self.strength, self.F, self.f, self.onset, self.k0, self.crushed
 
     def modulus(self):
         """(nlaw,) a representative Young's modulus in MPa: the smallest along the three axes."""
@@ -52,7 +54,8 @@ class Laws:
 class Model:
     """State and forces of a specimen.
 
-    Attributes: u: la.Vector of displacement in mm; eps_p, kappa: committed plastic state; damage, interface, cortex.
+    Attributes: u: la.Vector of displacement in mm; eps_p, kappa: committed plastic state; damage, interface, cortex;
+    grip: `fem.actuator.Grip` in a pullout, else `Actuator`.
     """
 
     def __init__(self, domain, problem):
@@ -70,20 +73,24 @@ class Model:
         self.tear_step, self.stress = np.zeros(shape), np.zeros(shape + (6,))
         self.tangent = np.zeros(shape + (6, 6))
         self.status = np.zeros(shape, dtype=np.int8)
+        self.bulk = np.zeros(shape + (3,))  # pressure of compacted bone, its slope, its energy density
         self.damage = Damage(domain, self.quadrature, self.law, laws, problem["nonlocal_length"],
                              self._insertion_damage(problem.get("insertion")))
-        self.integrity = self.damage.integrity
-        self._initial = self.integrity.copy()
+        self.integrity = self.damage.integrity()
 
         self.u = domain.vector()
         self.uv = wrap_vector(self.u)
         self._r = domain.vector()
         self.residual_vector = wrap_vector(self._r)
         self.contact_force = self.residual_vector.duplicate()
-        self._boundary()
+        loading = problem.get("loading", {"kind": "pullout"})
+        guided = loading["kind"] == "pullout"
+        self._boundary(guided)
+        self.reaction = self.support = np.zeros(dim)
         self.interface = self._make_interface(problem["interfaces"])
         self.cortex = self._make_cortex(problem.get("cortex"))
-        self._elastic = self._assemble_elastic()
+        self.grip = Grip(self) if guided else Actuator(self, loading["direction"])
+        self.renew()
         self.A = self._elastic.duplicate(copy=True)
         self.return_map_failures = 0
 
@@ -101,14 +108,14 @@ class Model:
         out[bone & (r <= insertion["radius"]) & (z >= -insertion["depth"])] = insertion["damage"]
         return out
 
-    def _boundary(self):
+    def _boundary(self, guided):
         d = self.domain
         n = d.nodes_local
         self.prescribed = np.zeros((n, self.dim), dtype=bool)
         held = d.facet_nodes(d.lab["facets/held"])
         head = d.facet_nodes(d.lab["facets/head_top"])
         self.prescribed[held] = True
-        self.prescribed[head] = True  # the grip guides the head: it moves along the screw axis only
+        self.prescribed[head] = guided
         if self.dim == 2:
             axis = np.flatnonzero(d.node_x[:, 0] < 1e-9)
             self.prescribed[axis, 0] = True
@@ -169,6 +176,8 @@ class Model:
         self.interface.tangent[:] = 0.0
         self.interface.add_stiffness(A)  # zeros: they only reserve the places
         self.interface.tangent[:] = tangent
+        if isinstance(self.grip, Actuator):
+            self.grip.add_stiffness(A, reserve=True)
         A.assemble(PETSc.Mat.AssemblyType.FLUSH)
         self.diagonal_scale = max(1.0, float(np.median(np.abs(self.laws.C[:, 0, 0]))))
         start = d.index_map.local_range[0] * dim
@@ -187,10 +196,11 @@ class Model:
             part = cells[k : k + chunk]
             if elastic:
                 status, integrity, base = np.zeros_like(self.status), self._initial, np.zeros_like(self._initial)
+                bulk = np.zeros_like(self.bulk)
             else:
-                status, integrity, base = self.status, self.integrity, self._initial
+                status, integrity, base, bulk = self.status, self.integrity, self._initial, self.bulk
             Ke = stiffness(part, q.gradients, q.hoop, q.weights, self.law, self.laws.C, integrity, base, self.tangent,
-                           status, self.free_cells)
+                           status, bulk, self.free_cells)
             rows = self.global_cells[part]
             A.setValuesBlockedRCV(rows, rows, Ke, addv=PETSc.InsertMode.ADD_VALUES)
 
@@ -199,6 +209,11 @@ class Model:
         part = slice(None) if facets is None else facets
         free, rows = self._cortex_free[part], self._cortex_rows[part]
         A.setValuesBlockedRCV(rows, rows, blocks * free[:, :, None] * free[:, None, :], addv=PETSc.InsertMode.ADD_VALUES)
+
+    def renew(self):
+        """Build the elastic matrix for the damage that the bone has now: what a step changes is added to it."""
+        self._initial = self.integrity.copy()
+        self._elastic = self._assemble_elastic()
 
     # ---- forces -------------------------------------------------------------------------------------------------
 
@@ -214,7 +229,7 @@ class Model:
         q = self.quadrature
         failed = update(u, self.domain.cells, q.gradients, q.hoop, q.weights, self.law, self.laws.plastic,
                         *self.laws.tables(), self.eps_p, self.kappa, self.integrity, eps_p, kappa, self.tear_step,
-                        self.stress, self.tangent, self.status, f)
+                        self.stress, self.tangent, self.status, self.bulk, f)
         if self.cortex:
             self.cortex.add_force(u, f)
         self._r.scatter_reverse(InsertMode.add)
@@ -222,6 +237,8 @@ class Model:
         self.interface.update(self.uv)
         self.interface.add_force(self.contact_force)
         self.residual_vector.axpy(1.0, self.contact_force)
+        if isinstance(self.grip, Actuator):
+            self.grip.add_force(self.residual_vector)
         owned = self.domain.index_map.size_local
         local = self.residual_vector.array.reshape(-1, self.dim)
         head, held = local[self.head_owned].sum(axis=0), local[self.held_owned].sum(axis=0)
@@ -235,11 +252,14 @@ class Model:
         """Tangent at the last residual: the elastic matrix plus what plasticity, damage and contact change."""
         self._elastic.copy(self.A, structure=PETSc.Mat.Structure.SAME_NONZERO_PATTERN)
         # damage below a ten-thousandth changes nothing that Newton's method could notice
-        changed = np.flatnonzero(np.any((self.status == 1) | (self._initial - self.integrity > 1e-4), axis=1))
+        changed = np.flatnonzero(np.any((self.status == 1) | (self._initial - self.integrity > 1e-4) |
+                                        (self.bulk[..., 1] > 0.0), axis=1))
         self._add_cells(self.A, changed)
         if self.cortex:
             self._add_cortex(self.A, self.cortex.changed())
         self.interface.add_stiffness(self.A)
+        if isinstance(self.grip, Actuator):
+            self.grip.add_stiffness(self.A)
         self.A.assemble()
         return self.A
 
@@ -248,7 +268,7 @@ class Model:
     def stored_energy(self):
         """(elastic energy of bulk, interfaces and cortex in N mm, all ranks; Y (n, nq) MPa on this rank)."""
         bulk, Y = energies(self.quadrature.weights, self.law, self.laws.compliance, self.laws.strength, self.stress,
-                           self.integrity)
+                           self.integrity, self.bulk)
         shell = self.cortex.stored_energy() if self.cortex else 0.0
         return self.comm.allreduce(bulk + self.interface.stored_energy() + shell), Y
 
@@ -260,6 +280,32 @@ class Model:
         if self.cortex:
             self.cortex.commit()
         return self.comm.allreduce(self.interface.commit())
+
+    def state(self):
+        """{name: array} of all that the future depends on, copied; cells, interface points and cortex facets of this rank."""
+        i = self.interface
+        out = {"u": self.u.array[: self.domain.nodes_local * self.dim], "eps_p": self.eps_p, "kappa": self.kappa,
+               "stress": self.stress, "bulk": self.bulk, "tear": self.damage.tear, "tearing": self.damage.tearing,
+               "fatigue": self.damage.fatigue, "integrity": self.integrity, "slip": i.slip, "jump": i.jump,
+               "pressure": i.pressure, "bond": i.bond, "closed": i.closed, "new_slip": i.new_slip,
+               "initial": self.damage.initial}
+        if self.cortex:
+            out |= {f"cortex_{k}": v for k, v in self.cortex.state().items()}
+        return {k: v.copy() for k, v in out.items()}
+
+    def restore(self, state):
+        """Bring back a state of `state()`."""
+        i = self.interface
+        self.u.array[: self.domain.nodes_local * self.dim] = state["u"]
+        for target, name in ((self.eps_p, "eps_p"), (self.kappa, "kappa"), (self.stress, "stress"), (self.bulk, "bulk"),
+                             (self.damage.tear, "tear"), (i.slip, "slip"), (i.jump, "jump"), (i.pressure, "pressure"),
+                             (i.bond, "bond"), (i.closed, "closed"), (i.new_slip, "new_slip")):
+            target[:] = state[name]
+        self.damage.tearing, self.damage.fatigue = state["tearing"].copy(), state["fatigue"].copy()
+        self.damage.initial = state["initial"].copy()
+        self.integrity = state["integrity"].copy()
+        if self.cortex:
+            self.cortex.restore({k.removeprefix("cortex_"): v for k, v in state.items() if k.startswith("cortex_")})
 
     @property
     def trial_plastic_strain(self):

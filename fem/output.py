@@ -8,6 +8,13 @@ from pathlib import Path
 
 import meshio
 import numpy as np
+from mpi4py import MPI
+
+from fem import state
+from fem.interface import motion
+
+SCREW = 1  # region numbers, see meshes.labmesh.REGIONS
+CEMENT = (7, 8)  # pure, and bone filled with it
 
 
 class Clock:
@@ -44,6 +51,107 @@ def append_json(path, record):
         f.write(json.dumps(record) + "\n")
 
 
+class Watch:
+    """Hears of each converged step: keeps tables and history on disk, tells the caller, remembers the last peak."""
+
+    EVERY = 5  # rows between two checkpoints
+    CHECKPOINT = "checkpoint.npz"
+
+    def __init__(self, model, solver, directory, log, started):
+        self.model, self.solver, self.directory, self.log, self.started = model, solver, directory, log, started
+        self._pending, self.at_peak = None, {}
+
+    def preparing(self, what, progress, force, displacement):
+        """Progress of something before the first step."""
+        if self.model.comm.rank == 0:
+            self._tell(stage=what, step=0, force_N=force, displacement_mm=displacement, progress=progress)
+
+    def step(self, step, row, info):
+        """A converged step: `row` of the step's main table, `info` for the history only."""
+        if self.model.comm.rank != 0:
+            return
+        self.write_tables(step)
+        seconds = time.perf_counter() - self.started
+        append_json(self.directory / "history.jsonl", {**row, **info, "seconds": round(seconds, 2)})
+        self._tell(**step.progress(row), progress=info["progress"])
+        self.log.info("step %s: %s", step.progress(row)["step"], ", ".join(
+            f"{k} {v:.5g}" if isinstance(v, float) else f"{k} {v}" for k, v in (row | info).items()))
+
+    def _tell(self, **record):
+        print(json.dumps(record | {"seconds": time.perf_counter() - self.started}), flush=True)
+
+    def write_tables(self, step):
+        """Tables and documents of the step as they are now."""
+        if self.model.comm.rank != 0:
+            return
+        for name, rows in step.tables().items():
+            if rows:
+                write_curve(self.directory / name, rows)
+        for name, document in step.documents().items():
+            (self.directory / name).write_text(json.dumps(document))
+
+    def peak(self):
+        """The present state is the greatest so far: keep its fields, micromotion and shares of strength."""
+        m, comm = self.model, self.model.comm
+        self._pending = Snapshot(m)
+        cells = self._pending.cells
+
+        def largest(field):
+            return comm.allreduce(float(field.max()) if field.size else 0.0, op=MPI.MAX)
+
+        out = motion(m.interface, m.interface.jump, comm)
+        out["metal_utilisation"] = largest(cells["strength_utilisation"][m.domain.region == SCREW])
+        cement = np.isin(m.domain.region, CEMENT)
+        if comm.allreduce(int(cement.sum())):
+            out["cement_utilisation"] = largest(cells["strength_utilisation"][cement])
+        if m.cortex:
+            out["cortex_utilisation"], out["cortex_plastic_strain"] = (
+                comm.allreduce(v, op=MPI.MAX) for v in m.cortex.summary())
+        self.at_peak = out
+
+    def write_peak(self):
+        """Write the last peak's fields unless they are on disk; collective."""
+        if self._pending:
+            self._pending.write(self.directory / "peak.vtu", self.model.domain)
+            self._pending = None
+
+    def checkpoint(self, step, row):
+        """Keep everything from which `resume` goes on, now and then. The run itself goes on as a resumed one would."""
+        if row % self.EVERY:
+            return
+        self.write_peak()
+        numbers, arrays = step.march.memory()
+        own, more = step.memory()
+        memory = {"march": numbers, "step": own, "grip": self.model.grip.memory(), "at_peak": self.at_peak,
+                  "kinds": {k: kind for k, (_, kind) in (arrays | more).items()}}
+        state.save(self.directory / self.CHECKPOINT, self.model, arrays | more, memory)
+        self._forget()
+
+    def resume(self, step):
+        """Bring back the last checkpoint, if there is one; True if there was."""
+        path = self.directory / self.CHECKPOINT
+        if not path.exists():
+            return False
+        kept, arrays, memory = state.load(path, self.model)
+        self.model.restore(kept)
+        self.model.grip.recall(memory["grip"])
+        step.march.recall(memory["march"], {k: v for k, v in arrays.items() if k in step.march.ARRAYS})
+        step.recall(memory["step"], arrays)
+        self.at_peak = memory["at_peak"]
+        self._forget()
+        if self.model.comm.rank == 0:
+            done = {step.progress(row)["step"] for row in step.rows()}
+            history = self.directory / "history.jsonl"
+            lines = [line for line in history.read_text().splitlines() if json.loads(line)[step.number] in done]
+            history.write_text("".join(line + "\n" for line in lines))
+        return True
+
+    def _forget(self):
+        self.solver.forget()
+        for smoother in self.model.damage.groups:
+            smoother.forget()
+
+
 class Snapshot:
     """Fields of a model at one moment, cheap to take, gathered only when written."""
 
@@ -59,7 +167,8 @@ class Snapshot:
         use = np.sqrt(np.einsum("cqi,cij,cqj->cq", s, laws.F[model.law], s)) + np.einsum("ci,cqi->cq", laws.f[model.law], s)
         use[~laws.rated[model.law]] = 0.0
         self.cells = {
-            "damage": (w * model.damage.tearing).sum(1), "insertion_damage": (w * model.damage.initial).sum(1),
+            "damage": (w * model.damage.lost()).sum(1), "fatigue_damage": (w * model.damage.fatigue).sum(1),
+            "insertion_damage": (w * model.damage.initial).sum(1),
             "plastic_strain": (w * model.kappa).sum(1), "von_mises": (w * mises).sum(1),
             "strength_utilisation": (w * use).sum(1),
         }

@@ -14,12 +14,11 @@ cortex and core smeared together; beside an explicit cortex it would count the s
 lamina thirty times the strength of its bone.
 """
 
-from materials import library
+from materials import fatigue, library
 from materials.density import Density, Kind
 from materials.law import Law, hardening, quadric
 from materials.tensors import isotropic, transversely_isotropic
 
-OFFSET = 0.002          # plastic strain at which the measured yield strength is read
 
 
 def cranio_caudal(density, warnings, where="the vertebral body"):
@@ -34,16 +33,21 @@ def cranio_caudal(density, warnings, where="the vertebral body"):
         return v.qct_modulus * rho**v.qct_modulus_exponent, v.qct_yield * rho**v.qct_yield_exponent
     rho = v.apparent_density.check(density.to(Kind.APPARENT).value, f"bone density of {where}", warnings) / 1000
     modulus = v.apparent_modulus * rho**v.apparent_modulus_exponent
-    return modulus, modulus * (v.compressive_yield_strain - OFFSET)
+    return modulus, modulus * (v.compressive_yield_strain - fatigue.OFFSET)
 
 
-def _law(name, stiffness, yield_strength, F, f, sources):
+def _law(name, stiffness, yield_strength, F, f, bvtv, sources):
     v = library.load("bone")
-    strength = yield_strength / hardening(OFFSET, v.onset, v.hardening_strain)
+    tiring, references = fatigue.bone()
+    closing = (float(v.densification_strain), v.densification_modulus * bvtv**v.densification_exponent,
+               v.densification_power_modulus * bvtv**v.densification_power_exponent)
+    strength = yield_strength / hardening(fatigue.OFFSET, v.onset, v.hardening_strain)
     return Law(name, "plastic", stiffness, strength, F, f, onset=v.onset, hardening_strain=v.hardening_strain,
                damage_max=v.damage_max, damage_rate=v.damage_rate, tissue="bone",
-               sources=sources | library.sources("bone", "onset", "hardening_strain", "damage_max", "damage_rate",
-                                                 "tension_ratio", "shear_ratio"))
+               densification=closing, fatigue=tiring,
+               sources=sources | references | library.sources("bone", "onset", "hardening_strain", "damage_max",
+                                                              "damage_rate", "tension_ratio", "shear_ratio",
+                                                              "densification_strain", "densification_modulus"))
 
 
 def _density_sources(density):
@@ -61,7 +65,7 @@ def trabecular(density, warnings):
                                        modulus * v.shear_modulus_transverse_ratio)
     F, f = quadric(v.tension_ratio, v.shear_ratio, v.interaction_longitudinal, v.interaction_transverse,
                    v.strength_transverse_ratio)
-    return _law("trabecular", stiffness, strength, F, f, _density_sources(density) | library.sources(
+    return _law("trabecular", stiffness, strength, F, f, density.to(Kind.BVTV).value, _density_sources(density) | library.sources(
         "bone", "modulus_transverse_ratio", "shear_modulus_longitudinal_ratio", "shear_modulus_transverse_ratio",
         "strength_transverse_ratio", "interaction_longitudinal", "interaction_transverse"))
 
@@ -89,7 +93,7 @@ def pedicle(density, warnings, name="pedicle"):
     stiffer, stronger = isotropic_fabric()
     F, f = quadric(v.tension_ratio, v.shear_ratio, v.interaction_isotropic, v.interaction_isotropic)
     return _law(name, isotropic(modulus * stiffer, v.poisson_isotropic), strength * stronger, F, f,
-                _density_sources(density) | library.sources(
+                isthmus_density(density).value, _density_sources(density) | library.sources(
                     "bone", "isthmus_bvtv", "isthmus_correlation", "normal_bmd", "fabric_modulus_exponent",
                     "fabric_strength_exponent", "interaction_isotropic"))
 

@@ -5,7 +5,7 @@ cement govern stiffness and strength (Kinzl 2012). Filled bone is therefore poro
 not a mixture with bone. Both stay elastic; how much of their strength is used is an output.
 """
 
-from materials import library
+from materials import fatigue, library
 from materials.law import Law, quadric
 from materials.tensors import isotropic
 
@@ -17,11 +17,12 @@ def _law(name, factor, modulus, warnings):
     S0 = (1 + tension) / (2 * tension)
     zeta = min(1 / (2 * (shear * S0) ** 2) - 1, 0.0)     # isotropic where the three strengths allow it
     F, f = quadric(tension, shear, zeta, zeta)
+    tiring, references = fatigue.cement()
     keys = ("modulus", "poisson", "compressive_strength", "tensile_strength", "shear_strength")
     if factor != 1.0:
         keys += ("porosity", "porosity_exponent")
     return Law(name, "elastic", isotropic(modulus * factor, v.poisson), v.compressive_strength * factor, F, f,
-               sources=library.sources("cement", *keys))
+               fatigue=tiring, sources=library.sources("cement", *keys) | references)
 
 
 def cement(warnings, modulus=None):

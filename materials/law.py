@@ -52,7 +52,9 @@ def hardening(kappa, onset, hardening_strain):
 class Law:
     """Law of one region; `stiffness` (6, 6) and `strength` in MPa, F (6, 6), f (6,), the rest dimensionless.
 
-    tissue names laws whose damage is smoothed together, across the regions between them.
+    tissue names laws whose damage is smoothed together, across the regions between them. densification: volumetric strain
+    at which crushed pores close and two moduli (MPa) beyond it. fatigue: {life, exponent, maximum, ratchet}, see
+    `materials.fatigue`.
     kind 'plastic' yields; 'elastic' uses strength, F and f only to tell how much of the strength is used.
     Raises ValueError if the elasticity or, for a plastic law, the yield surface is not closed and convex.
     """
@@ -68,6 +70,8 @@ class Law:
     damage_max: float = 0.0
     damage_rate: float = 0.0
     tissue: str = ""
+    densification: tuple = ()
+    fatigue: dict = field(default_factory=dict)
     sources: dict = field(default_factory=dict)
 
     def __post_init__(self):
@@ -92,4 +96,5 @@ class Law:
                    for key in ("strength", "onset", "hardening_strain", "damage_max", "damage_rate")}
         return {"name": self.name, "kind": self.kind, "group": self.tissue or self.name,
                 "stiffness": self.stiffness.tolist(), "F": self.F.tolist(), "f": self.f.tolist(), **numbers,
+                "densification": list(self.densification) or None, "fatigue": self.fatigue or None,
                 "sources": self.sources}

@@ -12,7 +12,7 @@ FOAM_SOLID = 1200.0             # mg/cm^3, solid polyurethane
 
 
 def problem(model, regions, interfaces, screw_diameter, insertion_depth, *, screw_material="Ti6Al4V", density=None,
-            foam_density=None, frame=None, cortex=False, cement_modulus=None, cement_porosity=None, loading=(PULLOUT,),
+            foam_density=None, frame=None, cortex=False, cement_modulus=None, cement_porosity=None, loading=PULLOUT,
             rig_compliance=0.0, steps=STEPS):
     """Everything the solver needs to know beside the mesh, ready for JSON.
 
@@ -26,7 +26,7 @@ def problem(model, regions, interfaces, screw_diameter, insertion_depth, *, scre
                         None (cylinders and blocks): that axis is the screw axis, so that r-z and 3D are one material
     cortex              whether the outer surface carries a cortical membrane
     cement_modulus      MPa; cement_porosity the empty fraction of the pores in filled bone
-    loading             protocol steps for the solver; rig_compliance in mm/N; steps {'first', 'largest'} in mm
+    loading             the protocol step for the solver, a pullout or a cycle; rig_compliance in mm/N; steps {'first', 'largest'} in mm
 
     Returns the problem with one more entry, 'warnings': sentences about values outside the range of their law.
     Raises ValueError for a region or interface without law or a missing density.
@@ -65,7 +65,8 @@ def problem(model, regions, interfaces, screw_diameter, insertion_depth, *, scre
                       "regions": [regions[name] for name in interface.BONES if name in regions]},
         "interfaces": {name: interface.interface(name, solid) for name in interfaces},
         "cortex": bone.cortex(density) if cortex else None,
-        "loading": [dict(step) for step in loading],
+        "screw": {"radius": screw_diameter / 2, "depth": float(insertion_depth)},
+        "loading": dict(loading),
         "rig_compliance_mm_per_N": float(rig_compliance),
         "steps": dict(steps),
         "warnings": list(dict.fromkeys(warnings)),

@@ -103,7 +103,9 @@ def _vertebra(specimen, screw, halo, cement, resolution):
     boundary, _ = adjacency(mesh.cells)
     facets = facet_vertices(mesh.cells, boundary)
     x = mesh.points[facets]
-    cortex = outer(x)
+    # an awl opens the dorsal cortex to the size of the screw: its rim, drawn flat here, bears on the shank
+    rim = np.all(np.abs(x[..., 2]) < TINY, axis=1) & (mesh.region[boundary[:, 0]] != REGIONS["screw"])
+    cortex = outer(x) | rim
     facets, centre = facets[cortex], x[cortex].mean(axis=1) @ R.T + origin
     mesh.facets["cortex"] = facets
     mesh.facets["endplate"] = facets[shape.endplate(centre)]
@@ -116,7 +118,7 @@ def _fill(core, resolution, surface):
     """Sweep the core and mesh the space between it and the specimen's surface.
 
     surface: function ring -> (points, triangles). Returns points, cells, region (0 where new) and a function that tells
-    which facets (k, 3, 3) lie on the outer surface beyond the decorticated entry.
+    which facets (k, 3, 3) lie on the outer surface beyond the core.
     """
     from meshes.outside import fill
 
@@ -139,9 +141,7 @@ def _fill(core, resolution, surface):
 
     points, tets = fill(points, side, outer_points, outer_triangles, size)
     skin = outer_points[outer_triangles]
-    # the spot face and its rim are decorticated: whatever touches the plane of the entry carries no cortex
-    beyond = np.abs(skin[..., 2]).min(axis=1) > TINY
-    known = {tuple(c) for c in np.round(skin[beyond].mean(axis=1), 5)}
+    known = {tuple(c) for c in np.round(skin.mean(axis=1), 5)}
 
     def outer(x):
         return np.array([tuple(c) in known for c in np.round(x.mean(axis=1), 5)], bool)

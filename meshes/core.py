@@ -10,7 +10,6 @@ from meshes.outline import from_radius, radius_at
 from meshes.specimen import MeshError
 
 MARGIN = 1.0  # mm of bone round screw, halo and cement that belongs to the core
-WALL = 0.4  # mm of bone that must be left between the core and the bone's surface
 BELOW = 1.5  # mm below the deepest thing
 
 
@@ -36,7 +35,7 @@ def make(screw, halo, cement, resolution, bone, room, domain=None):
     the bone does. Raises MeshError if the screw breaches the bone.
     """
     chain = profile.screw_outline(screw)
-    hole = profile.halo_outline(halo, resolution.near) if halo is not None else None
+    hole = profile.halo_outline(halo, resolution.near, room) if halo is not None else None
     _check_room(screw, hole, room)
     placed = place(cement, screw, chain, hole, room, resolution.near) if cement is not None else None
     inner = [c for c in (hole, placed and placed.filled, placed and placed.cloud) if c is not None]
@@ -77,7 +76,7 @@ def _envelope(chains, screw, room, resolution):
 
     z = np.arange(0.0, low - BELOW - 0.05, -0.05)
     radius = wanted(z) + MARGIN
-    limit = room(z) - WALL
+    limit = room(z) - profile.WALL
     least = np.where(z > -screw.depth, screw.radius + 0.3, 1.0)
     radius = np.maximum(np.minimum(radius, limit), least)
     end = np.flatnonzero(limit > 1.0)[-1]  # the core stays inside the bone below the tip

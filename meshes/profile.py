@@ -11,6 +11,7 @@ from meshes.labmesh import REGIONS, cell_volumes
 from meshes.outline import weave
 from meshes.specimen import MeshError
 
+WALL = 0.4  # mm of bone that must be left round what lies in it
 FAILURE_BAND = 0.3  # mm beyond the thread crest that is meshed as fine as the thread
 
 
@@ -72,12 +73,19 @@ def _threads(screw, depth):
         crest -= screw.pitch
 
 
-def halo_outline(halo, spacing):
-    """Chain of the halo's outer boundary, entry to its flat end `thickness` below the old tip."""
-    bottom = -halo.depth - halo.thickness
-    count = max(int(np.ceil(halo.depth / spacing)), 1) if halo.shape == "hourglass" else 1
+def halo_outline(halo, spacing, room):
+    """Chain of the halo's outer boundary, entry to its flat end below the old tip.
+
+    room: function z -> radius of the bone round the axis; a measured halo, which is a ring of equal volume, ends within it.
+    """
+    count = 1 if halo.shape == "cylinder" else max(int(np.ceil(halo.depth / spacing)), 1)
     z = np.linspace(0.0, -halo.depth, count + 1)
     r = halo.outer_radius(z)
+    end = halo.thickness
+    if halo.shape == "measured":
+        r = np.minimum(r, np.maximum(room(np.minimum(z, -0.5)) - WALL, halo.around_diameter / 2))
+        end = float(halo.thickness_at(-halo.depth))
+    bottom = -halo.depth - end
     return np.vstack([[0, 0], np.column_stack([r, z]), [r[-1], bottom], [0, bottom]])
 
 

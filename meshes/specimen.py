@@ -7,7 +7,9 @@ the origin is the entry point on the bone surface, the tip lies at z = -insertio
 from dataclasses import dataclass
 from math import radians, tan
 
-from numpy import asarray, clip, cos, pi, where
+from numpy import asarray, clip, cos, interp, maximum, pi, where
+
+LEAST = 0.2  # mm, of a measured halo: what the needle wets, and what can be meshed
 
 
 class MeshError(ValueError):
@@ -104,7 +106,7 @@ class Halo:
 
     Its outer radius is around_diameter/2 + t(z): t = thickness for a cylinder; an hourglass narrows smoothly from
     `thickness` at entry and tip to `waist` (default thickness/4) at waist_position (fraction of the depth from entry).
-    content: 'fibrous' (meshed tissue) or 'empty' (void).
+    A measured one has the (z, thickness) pairs of `profile`, tip first. content: 'fibrous' (meshed tissue) or 'empty'.
     """
 
     thickness: float
@@ -114,6 +116,7 @@ class Halo:
     content: str = "fibrous"
     waist: float | None = None
     waist_position: float = 0.4
+    profile: tuple = ()
 
     def outer_radius(self, z):
         """Outer radius at height z in [-depth, 0], mm (arrays welcome)."""
@@ -121,9 +124,12 @@ class Halo:
 
     def thickness_at(self, z):
         """t(z), mm: half cosine waves from the entry to the waist and from the waist to the tip."""
-        s = clip(-asarray(z, float) / self.depth, 0.0, 1.0)
+        z = asarray(z, float)
+        s = clip(-z / self.depth, 0.0, 1.0)
         if self.shape == "cylinder":
             return self.thickness + 0.0 * s
+        if self.shape == "measured":
+            return maximum(interp(z, *zip(*self.profile)), LEAST)
         waist = self.thickness / 4 if self.waist is None else self.waist
         p = self.waist_position
         phase = where(s < p, s / p, 1.0 + (s - p) / (1.0 - p))  # 0 at the entry, 1 at the waist, 2 at the tip

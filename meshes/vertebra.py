@@ -16,8 +16,10 @@ from meshes.specimen import MeshError
 WAIST = 0.10  # how much narrower the body is at mid height
 DISHING = 1.6  # mm, depth of the concave end plates
 BLEND = 3.0  # mm, radius of the smooth unions
-CORTEX = {"body": 0.35, "pedicle": 1.0, "posterior": 0.8}
-# body and end plates: Silva 1994; pedicle wall 0.6-1.3 lateral, 1.2-2.2 medial and arch: standard values, check original
+CORTEX = {"body": 0.35, "posterior": 0.8, "lateral": 0.95, "medial": 1.7, "upper and lower": 1.75}  # mm
+# body and end plates: Silva 1994; wall of the pedicle 0.6-1.3 lateral, 1.2-2.2 medial, 1.5-2 above and below, and the arch:
+# standard values, check original
+ROOT = 10.0  # mm in front of the pedicle over which its wall thins to the shell of the body: choice, the size of the fillet
 
 
 class VertebraShape:
@@ -204,10 +206,26 @@ class VertebraShape:
         return out
 
     def cortex_thickness(self, points):
-        """Thickness (n,) of the cortical shell, mm."""
-        region = self.region(points)
-        return np.select([region == REGIONS["trabecular"], region == REGIONS["pedicle"]],
-                         [CORTEX["body"], CORTEX["pedicle"]], CORTEX["posterior"])
+        """Thickness (n,) of the cortical shell, mm; the wall of the pedicle is thickest above, below and medially."""
+        p = np.asarray(points, float)
+        region = self.region(p)
+        out = np.where(region == REGIONS["trabecular"], CORTEX["body"], CORTEX["posterior"])
+        for side in (1.0, -1.0):
+            along = self.axis(side)
+            lateral = np.array([side, 0.0, 0.0]) - along * (side * along[0])
+            lateral /= np.linalg.norm(lateral)
+            q = p - self.centre(side)
+            x = q @ lateral / (0.5 * self.level.pedicle_width)
+            y = q @ np.cross(lateral, along) / (0.5 * self.level.pedicle_height)
+            r = np.maximum(np.hypot(x, y), 1e-9)
+            wall = np.where(x > 0, CORTEX["lateral"], CORTEX["medial"]) * (x / r) ** 2
+            wall += CORTEX["upper and lower"] * (y / r) ** 2
+            near = np.sign(p[:, 0]) == side
+            before = -(self.isthmus - self.wall + 1.0) - q @ along
+            root = np.clip(1.0 - before / ROOT, 0.0, 1.0) * (r < 2.2)
+            out = np.where(near & (region == REGIONS["pedicle"]), wall, out)
+            out = np.where(near & (region == REGIONS["trabecular"]), out + (wall - out).clip(0.0) * root, out)
+        return out
 
     def held(self, points):
         """Surface points that a lab's resin holds: the body, up to two thirds of its depth from the front."""

@@ -1,7 +1,8 @@
 """From a validated scenario to what is meshed and what is solved: the protocol is replayed on the specimen.
 
-    parts(scenario)               -> Parts: specimen, screw, halo, cement, resolution as the mesh maker takes them
-    problem(scenario, made, mesh) -> the solver's problem, a JSON-ready dict
+    stages(scenario)                     -> the steps that the solver carries out, in order
+    parts(scenario, stage, halo)         -> Parts: specimen, screw, halo, cement, resolution as the mesh maker takes them
+    problem(scenario, stage, made, mesh) -> the solver's problem, a JSON-ready dict
 """
 
 from dataclasses import dataclass
@@ -12,10 +13,22 @@ from materials.cement import bulk_volume
 from meshes import specimen as lab
 from scenarios import protocol
 
+NECK = 0.5  # mm between bone and head, see meshes.profile
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A step that is solved: index in the protocol, kind, spec, and the folder of its files in the result directory."""
+
+    index: int
+    kind: str
+    body: object
+    folder: str
+
 
 @dataclass(frozen=True)
 class Parts:
-    """The state of the specimen when the pull begins; metal is the material of the screw that is pulled."""
+    """The state of the specimen when a step begins; metal is the material of the screw that is loaded."""
 
     specimen: lab.Vertebra | lab.Cylinder | lab.Block
     screw: lab.Screw
@@ -26,16 +39,36 @@ class Parts:
     metal: str
 
 
-def parts(scenario):
-    """Replay the protocol of a spec.Scenario up to the pullout."""
-    last = protocol.screws(scenario)[-1][1]
-    halo = next((protocol.lab_halo(body, screw) for _, body, screw in protocol.halos(scenario)), None)
-    augment = next((body for _, kind, body in scenario.steps() if kind == "augment"), None)
-    screw = protocol.lab_screw(last)
+def stages(scenario):
+    """[Stage, ...]; where there is only one its files lie in the result directory itself."""
+    solved = [step for step in scenario.steps() if step[1] in ("cycle", "pullout")]
+    return [Stage(i, kind, body, f"{i + 1}-{kind}" if len(solved) > 1 else ".") for i, kind, body in solved]
+
+
+def parts(scenario, stage=None, made=None):
+    """Replay the protocol of a spec.Scenario up to `stage` (None: the last one); made: the lab.Halo that cycling before it has made, if any.
+
+    A halo made by cycling is damaged bone, not a body of its own, until cement fills it.
+    """
+    stage = stage or stages(scenario)[-1]
+    before = scenario.steps()[: stage.index]
+    given = [lever for i, kind, body in scenario.steps()[: stage.index + 1] if kind == "cycle" for lever in [body.lever_arm]]
+    last = [screw for path, screw in protocol.screws(scenario) if path[0] == "screw" or path[1] < stage.index][-1]
+    screw = protocol.lab_screw(last, *(lever - NECK for lever in given[-1:]))
+    augment = next((body for _, kind, body in before if kind == "augment"), None)
+    halo = next((protocol.lab_halo(body, owner) for i, body, owner in protocol.halos(scenario) if i < stage.index), None)
+    if augment and augment.target == "halo":
+        halo = halo or made
     cement = _cement(augment, scenario.specimen, screw, halo) if augment else None
     edges = scenario.resolution
     resolution = lab.RESOLUTIONS[edges] if isinstance(edges, str) else lab.Resolution(**edges.model_dump())
     return Parts(_specimen(scenario), screw, halo, cement, resolution, scenario.model, last.material)
+
+
+def halo_made(document, screw):
+    """The lab.Halo round the lab.Screw that a cyclic step has made, from its halo.json."""
+    z, last = document["z_mm"], document["snapshots"][-1]["thickness_mm"]
+    return lab.Halo(max(last), screw.diameter, screw.depth, "measured", profile=tuple(zip(z, last)))
 
 
 def _cement(augment, specimen, screw, halo):
@@ -65,13 +98,11 @@ def ring_inner_diameter(scenario):
     return 5 * scenario.screw.diameter if ring is None else ring
 
 
-def problem(scenario, made, mesh):
-    """The solver's problem for `mesh` (meshes.labmesh.LabMesh) of the Parts `made`."""
+def problem(scenario, stage, made, mesh):
+    """The solver's problem for `mesh` (meshes.labmesh.LabMesh) of the Parts `made` under the load of `stage`."""
     from materials.problem import problem as pose
     from meshes.labmesh import NAMES
 
-    pull = next(body for _, kind, body in scenario.steps() if kind == "pullout")
-    stop = {"force_drop": pull.stop.force_drop / 100, "displacement": pull.stop.displacement}
     vertebra = scenario.specimen.shape == "vertebra"
     return pose(
         scenario.model,
@@ -84,6 +115,34 @@ def problem(scenario, made, mesh):
         foam_density=protocol.foam_density(scenario.specimen),
         frame=mesh.frame[0] if vertebra else None,
         cortex=bool(len(mesh.facets.get("cortex", ()))),
-        loading=[{"kind": "pullout", "rate_mm_per_s": pull.rate, "stop": stop}],
+        loading=_loading(scenario, stage, mesh),
         rig_compliance=scenario.fixture.rig_compliance,
     )
+
+
+def _loading(scenario, stage, mesh):
+    if stage.kind == "pullout":
+        stop = {"force_drop": stage.body.stop.force_drop / 100, "displacement": stage.body.stop.displacement}
+        return {"kind": "pullout", "rate_mm_per_s": stage.body.rate, "stop": stop}
+    loading = {"kind": "cycle"} | stage.body.loading
+    return loading | {"direction": _direction(loading["axis"], scenario.specimen, mesh).tolist()}
+
+
+def _direction(axis, specimen, mesh):
+    """Unit vector of the load in the screw frame.
+
+    Labs load the head at right angles to the screw: towards the feet (craniocaudal) or the midline (mediolateral);
+    a direction that is given is taken as it is. Outwards is axial.
+    """
+    if specimen.shape != "vertebra":
+        known = {"craniocaudal": (-1, 0, 0), "mediolateral": (0, -1, 0), "axial": (0, 0, 1)}
+        return np.array(known.get(axis, axis) if isinstance(axis, str) else axis, float)
+    rotation = mesh.frame[0]
+    if axis == "axial":
+        return np.array([0.0, 0.0, 1.0])
+    if not isinstance(axis, str):
+        return rotation.T @ np.array(axis, float)
+    sign = 1.0 if specimen.side == "left" else -1.0
+    found = rotation.T @ np.array({"craniocaudal": (0, 0, -1), "mediolateral": (-sign, 0, 0)}[axis], float)
+    found[2] = 0.0
+    return found / np.linalg.norm(found)

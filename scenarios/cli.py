@@ -45,19 +45,31 @@ def _out(default):
 
 @app.command()
 def run(
-    file: File,
+    file: Annotated[Path | None, typer.Argument(metavar="FILE", help="Scenario file (.yaml).", show_default=False)] = None,
     out: Annotated[Path | None, _out("results/<name>")] = None,
     ranks: Ranks = None,
     resolution: Resolution = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Go on with the run of this result directory, which was killed or interrupted.",
+                     show_default=False),
+    ] = None,
 ):
-    """Carry out one scenario: mesh, pull, report.
+    """Carry out one scenario: mesh, cycle, pull, report.
 
-    Prints the force on the screw step by step and leaves a result directory with the force-displacement curve
-    (curve.csv), the summary (result.json), figures and report.html.
+    Prints the force on the screw step by step and leaves a result directory with the curves (curve.csv of a pullout,
+    cycles.csv of cyclic loading), the summary (result.json), figures and report.html. A run that was killed goes on from
+    its last checkpoint: `halofix run --resume DIR`.
     """
     from scenarios import runner
+    from scenarios.trouble import BadInput
 
-    result = runner.run(file, out=out, ranks=ranks, resolution=resolution)
+    if (file is None) == (resume is None) or (resume is not None and (out or resolution)):
+        raise BadInput("give a scenario file, or --resume DIR alone (with -n if you like)")
+    if resume is not None:
+        result = runner.resume(resume, ranks=ranks)
+    else:
+        result = runner.run(file, out=out, ranks=ranks, resolution=resolution)
     print(result.text())
     raise typer.Exit(result.exit_code)
 

@@ -1,7 +1,8 @@
 """Figures of runs and comparisons: `python -m scenarios.figures DIR` writes DIR/figures/*.png.
 
-One run: curve (force over displacement), cut (what was tested), peak (damage and plastic strain), mesh.
-A comparison: curves, peaks (with ratios to the first run), besides the figures of its runs.
+A pullout: curve (force over displacement); a cyclic test: cycles, reference, static, halo. Both: cut (what was
+tested), peak (damage and plastic strain), mesh. A comparison: cycles, curves, peaks (loads at loosening and peak
+forces with ratios to the first run), besides the figures of its runs.
 Runs as a serial process of its own; it reads result directories only.
 """
 
@@ -20,10 +21,11 @@ import numpy as np
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.patches import Patch
 
-from scenarios import resultdir
+from scenarios import cyclic_figures, resultdir
 from scenarios.sections import cut, outline
 from scenarios.style import (
-    CORTEX_COLOUR, RC, REGION_COLOURS, REGION_LAYERS, REGION_WORDS, RUN_MARKERS, run_style,
+    CORTEX_COLOUR, RC, REGION_COLOURS, REGION_LAYERS, REGION_WORDS, RUN_MARKERS, plain,
+    run_style,
 )
 from scenarios.trouble import BadInput
 
@@ -35,52 +37,80 @@ DIRECTIONS = (("left", (1, 0, 0)), ("right", (-1, 0, 0)), ("posterior", (0, 1, 0
 # -- curves ------------------------------------------------------------------------------------------------------------
 
 def curves(results, path):
-    """Force over displacement of the head, one line a run, its peak marked and named in the legend below."""
+    """Force over displacement of the head, one line a pullout, its peak marked and named in the legend below."""
     fig, ax = plt.subplots(figsize=(7.4, 4.3))
     for index, result in enumerate(results):
-        if not len(result.columns.get("force_N", ())):
-            continue
-        look, peak = run_style(index), result.peak
-        label = _plain(textwrap.shorten(result.name, 70)) + (f":  {peak[1]:.0f} N at {peak[0]:.2f} mm" if peak else "")
-        if result.status != "completed":
-            label += "  (× stopped short)"
-        ax.plot(result.columns["displacement_mm"], result.columns["force_N"], linewidth=1.8, label=label,
-                marker=RUN_MARKERS[index % len(RUN_MARKERS)], markersize=7, markeredgecolor="white",
-                markevery=[int(np.argmax(result.columns["force_N"]))] if peak else [], **look)
-        if result.status != "completed":
-            end = result.columns["displacement_mm"][-1], result.columns["force_N"][-1]
-            ax.plot(*end, "x", color=look["color"], ms=7)
+        for step in result.of_kind("pullout"):
+            if not step.curve:
+                continue
+            look, peak = run_style(index), step.peak
+            label = plain(textwrap.shorten(result.name, 70))
+            label += f":  {peak[1]:.0f} N at {peak[0]:.2f} mm" if peak else ""
+            if result.status != "completed":
+                label += "  (× stopped short)"
+            u, force = step.curve["displacement_mm"], step.curve["force_N"]
+            ax.plot(u, force, linewidth=1.8, label=label, marker=RUN_MARKERS[index % len(RUN_MARKERS)], markersize=7,
+                    markeredgecolor="white", markevery=[int(np.argmax(force))] if peak else [], **look)
+            if result.status != "completed":
+                ax.plot(u[-1], force[-1], "x", color=look["color"], ms=7)
     ax.set(xlabel="displacement of the screw head (mm)", ylabel="force (N)", xlim=(0, None), ylim=(0, None))
     ax.legend(loc="upper left", bbox_to_anchor=(-0.02, -0.14), handlelength=3.6, fontsize=9)
     return _save(fig, path)
 
 
 def peaks(results, path):
-    """Peak force of each run as a bar, with its ratio to the first run; pale where a run stopped short."""
-    shown = [(i, r, r.peak[1]) for i, r in enumerate(results) if r.peak]
+    """Load at loosening of each cyclic test and peak force of each pullout as bars, with ratios to the first run.
+
+    Pale where a screw held (up to that load) or a run stopped short.
+    """
+    shown = [_loads(results), _peak_forces(results)]
+    shown = [(heading, rows) for heading, rows in zip(("load at loosening (N)", "greatest pullout force (N)"), shown)
+             if rows]
     if not shown:
         return None
-    first = results[0].peak[1] if results[0].peak else None
-    top = max(force for *_, force in shown)
-    fig, ax = plt.subplots(figsize=(7.4, 0.9 + 0.52 * len(shown)))
-    for row, (index, result, force) in enumerate(shown):
-        done = result.status == "completed"
-        ax.barh(row, force, height=0.62, color=run_style(index)["color"], alpha=1.0 if done else 0.45)
-        label = f"{force:.0f} N"
-        if first and len(shown) > 1:
-            label += "   reference" if index == 0 else f"   × {force / first:.2f}"
-        ax.text(force + 0.015 * top, row, label + ("" if done else "   stopped short"), va="center", fontsize=9.5)
-    ax.set_yticks(range(len(shown)), [textwrap.fill(_plain(r.name), 30) for _, r, _ in shown])
-    ax.invert_yaxis()
-    ax.set(xlim=(0, 1.45 * top), xlabel="greatest force (N)")
-    ax.grid(axis="y", visible=False)
-    ax.tick_params(axis="y", length=0)
+    counts = [len(rows) for _, rows in shown]
+    fig, axes = plt.subplots(len(shown), 1, figsize=(7.4, 0.9 * len(shown) + 0.52 * sum(counts)), squeeze=False,
+                             height_ratios=counts, layout="constrained")
+    for ax, (heading, rows) in zip(axes[:, 0], shown):
+        _bars(ax, rows)
+        ax.set_xlabel(heading)
     return _save(fig, path)
 
 
-def _plain(name):
-    """A name as matplotlib shows it, dollar signs and all."""
-    return name.replace("$", r"\$")
+def _loads(results):
+    """Rows of `_bars`; the reference is the last cyclic test of the first run, as in comparison.csv."""
+    drawn = cyclic_figures.lines(results)
+    first = [step for step, _ in drawn if step.run is results[0]][-1:]
+    rows = []
+    for step, look in drawn:
+        load = step.number("load_at_loosening_N")
+        note = "" if load is not None else "held" if step.run.status == "completed" else "stopped short"
+        rows.append((step.name, look["color"], load if load is not None else step.cycles["peak_load_N"].max(), note,
+                     step in first))
+    return rows
+
+
+def _peak_forces(results):
+    return [(result.name, run_style(index)["color"], step.peak[1],
+             "" if result.status == "completed" else "stopped short", index == 0)
+            for index, result in enumerate(results) for step in result.of_kind("pullout") if step.peak]
+
+
+def _bars(ax, rows):
+    """Horizontal bars; rows: (name, colour, newtons, note, whether it is the reference of the ratios)."""
+    top = max(force for _, _, force, _, _ in rows)
+    reference = next((force for _, _, force, note, first in rows if first and note != "held"), None)
+    for row, (_, colour, force, note, first) in enumerate(rows):
+        ax.barh(row, force, height=0.62, color=colour, alpha=0.45 if note else 1.0)
+        label = f"{force:.0f} N"
+        if reference and len(rows) > 1 and note != "held":
+            label += "   reference" if first else f"   × {force / reference:.2f}"
+        ax.text(force + 0.015 * top, row, label + (f"   {note}" if note else ""), va="center", fontsize=9.5)
+    ax.set_yticks(range(len(rows)), [textwrap.fill(plain(name), 30) for name, *_ in rows])
+    ax.invert_yaxis()
+    ax.set_xlim(0, 1.45 * top)
+    ax.grid(axis="y", visible=False)
+    ax.tick_params(axis="y", length=0)
 
 
 # -- cuts --------------------------------------------------------------------------------------------------------------
@@ -200,8 +230,8 @@ def _magnification(greatest):
     return max((f for f in (1, 2, 5, 10, 20, 50) if f <= max(wanted, 1)), default=1)
 
 
-def peak_figure(directory, path):
-    """Stiffness lost (to insertion and pull) and plastic strain at the greatest force, on the displaced cut.
+def peak_figure(directory, path, when="at the greatest force"):
+    """Stiffness lost (to insertion and load) and plastic strain at the greatest force, on the displaced cut.
 
     The colour scales are the same in all figures, so that runs can be compared by eye.
     """
@@ -235,7 +265,7 @@ def peak_figure(directory, path):
         bar.outline.set_visible(False)
     axes[1].set_ylabel("")
     scale = "displacements to scale" if factor == 1 else f"displacements drawn {factor} times too large"
-    fig.supxlabel(f"at the greatest force; {scale}", fontsize=9, color="#555555")
+    fig.supxlabel(f"{when}; {scale}", fontsize=9, color="#555555")
     return _save(fig, path)
 
 
@@ -306,24 +336,43 @@ def _attempt(what, make, *arguments):
         return None
 
 
-def run_figures(run):
-    """Figures of one run into its `figures` directory; returns {what: path} of those made."""
-    folder = run.directory / "figures"
+def step_figures(step):
+    """Figures of one solved step into the `figures` directory beside its files; returns {what: path} of those made."""
+    folder, when = step.directory / "figures", "at the greatest force"
     made = {}
-    if run.columns:
-        made["curve"] = _attempt("force-displacement figure", curves, [run], folder / "curve.png")
-    if (run.directory / "mesh.npz").exists():
-        made["cut"] = _attempt("cut", cut_figure, run.directory, folder / "cut.png")
-        if (run.directory / "peak.vtu").exists():
-            made["peak"] = _attempt("figure of the peak", peak_figure, run.directory, folder / "peak.png")
-        made["mesh"] = _attempt("figure of the mesh", mesh, run.directory, folder / "mesh.png")
+    if step.kind == "pullout" and step.curve:
+        made["curve"] = _attempt("force-displacement figure", curves, [step.run], folder / "curve.png")
+    if step.kind == "cycle":
+        when = f"at the last peak load, after {step.number('cycles') or 0:.0f} cycles"
+        if step.cycles:
+            made["cycles"] = _attempt("figure over cycles", _cycles, [(step, run_style(0))], folder / "cycles.png")
+        for what in ("reference", "static", "halo"):
+            if getattr(step, what):
+                made[what] = _attempt(f"figure {what}", _cyclic, what, step, folder / f"{what}.png")
+    if (step.directory / "mesh.npz").exists():
+        made["cut"] = _attempt("cut", cut_figure, step.directory, folder / "cut.png")
+        if (step.directory / "peak.vtu").exists():
+            made["peak"] = _attempt("figure of the peak", peak_figure, step.directory, folder / "peak.png", when)
+        made["mesh"] = _attempt("figure of the mesh", mesh, step.directory, folder / "mesh.png")
     return {what: path for what, path in made.items() if path}
+
+
+def _cycles(drawn, path):
+    return _save(cyclic_figures.head(drawn), path)
+
+
+def _cyclic(what, step, path):
+    return _save(getattr(cyclic_figures, what)(step), path)
 
 
 def comparison_figures(results, folder):
     """Figures that set runs side by side; returns {what: path}."""
-    made = {"curves": _attempt("force-displacement figure", curves, results, folder / "curves.png"),
-            "peaks": _attempt("figure of the peaks", peaks, results, folder / "peaks.png")}
+    made = {}
+    if drawn := cyclic_figures.lines(results):
+        made["cycles"] = _attempt("figure over cycles", _cycles, drawn, folder / "cycles.png")
+    if any(step.curve for result in results for step in result.of_kind("pullout")):
+        made["curves"] = _attempt("force-displacement figure", curves, results, folder / "curves.png")
+    made["peaks"] = _attempt("figure of the peaks", peaks, results, folder / "peaks.png")
     return {what: path for what, path in made.items() if path}
 
 
@@ -337,7 +386,7 @@ def main(argv):
     except BadInput as error:
         print(error, file=sys.stderr)
         return 2
-    made = [path for run in found for path in run_figures(run).values()]
+    made = [path for run in found for step in run.solved for path in step_figures(step).values()]
     if (directory / "comparison.csv").exists():
         made += comparison_figures(found, directory / "figures").values()
     for path in made:

@@ -20,8 +20,7 @@ from scenarios.units import Quantity, shorten
 
 # Words that users will try because they make sense in a lab, and what to do about them today.
 NOT_YET = {
-    "cycle": "cyclic loading is not available yet; a protocol is made of insert, halo, augment, revise and pullout",
-    "toggle": "cyclic loading is not available yet; a protocol is made of insert, halo, augment, revise and pullout",
+    "toggle": "toggling is the step `cycle`, such as `- cycle: {preset: weiser}`",
     "surface": "vertebrae from a surface file are not available yet; use `level: L3` for an anthropometric vertebra",
     "ct": "vertebrae from CT are not available yet; use `level: L3` for an anthropometric vertebra",
     "interdigitation": "how far cement reaches into the bone follows from its volume and the porosity of the bone; "
@@ -136,10 +135,12 @@ def _wrong_kind(kind, item, value):
         return "this is not a list; write one step a line, each after a dash: `- insert: {}`"
     if kind == "too_short":
         return "there is nothing in it; a protocol needs at least `- insert: {}` and `- pullout: {}`"
+    if kind.startswith("float"):
+        return f"{_name(value)} is not a number; write one without unit or quotes, such as `0.1`"
     if kind.startswith("int"):
         return f"{_name(value)} is not a whole number; write one without unit or quotes"
     if kind in ("greater_than_equal", "less_than_equal"):
-        limit = f"at least {context['ge']}" if "ge" in context else f"at most {context['le']}"
+        limit = f"at least {context['ge']:g}" if "ge" in context else f"at most {context['le']}"
         return f"{_name(value)} is out of range; allowed is {limit}"
     if kind == "string_type":
         return f"{_name(value)} is not text; put it in quotes"
@@ -195,7 +196,8 @@ def _step(value):
         if value in NOT_YET:
             return NOT_YET[value]
         example = value if value in spec.STEPS else "insert"
-        return f"`{shorten(value)}` is not a step; write it with a colon, such as `- {example}: {{}}`"
+        body = "{preset: weiser}" if example == "cycle" else "{}"
+        return f"`{shorten(value)}` is not a step; write it with a colon, such as `- {example}: {body}`"
     if not isinstance(value, dict) or not value:
         return f"{_name(value)} is not a step; a step is one of {allowed}, such as `- insert: {{}}`"
     if len(value) > 1:

@@ -50,13 +50,18 @@ def halos(scenario):
             yield i, body, screw
 
 
+def cycled(scenario, step):
+    """Whether cycling before the step with that index has made a halo, whose size only the run finds."""
+    return any(kind == "cycle" and i < step for i, kind, _ in scenario.steps())
+
+
 def depth(screw):
     """Depth of the tip below the surface of the specimen, mm."""
     return screw.length if screw.insertion_depth is None else screw.insertion_depth
 
 
-def lab_screw(screw):
-    """The screw as the mesh maker takes it."""
+def lab_screw(screw, head_height=lab.Screw.head_height):
+    """The screw as the mesh maker takes it; head_height: mm, up to where the load is applied."""
     holes = screw.fenestration
     return lab.Screw(
         screw.diameter,
@@ -68,6 +73,7 @@ def lab_screw(screw):
         proximal_flank=screw.proximal_flank,
         distal_flank=screw.distal_flank,
         thread=screw.thread,
+        head_height=head_height,
         insertion_depth=depth(screw),
         fenestration=lab.Fenestration(holes.count, holes.diameter, holes.from_tip) if holes else None,
     )

@@ -11,22 +11,16 @@ import jinja2
 import numpy as np
 
 from scenarios import failure, figures, words
+from scenarios.result import NUMBERS
 from scenarios.resultdir import Run, runs
 from scenarios.trouble import BadInput
 
 TEMPLATES = Path(__file__).parent / "templates"
-# what is said of a run: key in result.json, words, unit, format
-NUMBERS = (
-    ("peak_force_N", "peak force", "N", ".0f"),
-    ("stiffness_N_per_mm", "stiffness", "N/mm", ".0f"),
-    ("displacement_at_peak_mm", "displacement at peak", "mm", ".3f"),
-    ("energy_to_peak_N_mm", "energy to peak", "N mm", ".1f"),
-    ("micromotion_um", "micromotion at peak", "µm", ".1f"),
-)
 QUALITY = (
     ("cells", "cells", ",.0f"),
     ("dofs", "degrees of freedom", ",.0f"),
     ("interface_points", "contact points", ",.0f"),
+    ("blocks", "blocks of cycles", ",.0f"),
     ("newton_iterations", "Newton iterations", ",.0f"),
     ("linear_iterations", "linear iterations", ",.0f"),
     ("cutbacks", "steps repeated with half the increment", ",.0f"),
@@ -34,14 +28,21 @@ QUALITY = (
     ("seconds_total", "seconds", ",.0f"),
     ("memory_MiB", "memory (MiB)", ",.0f"),
 )
+COMPARED = 6  # so many numbers of a test stand in the table of a comparison
+KINDS = {"cycle": "Cyclic loading", "pullout": "Pullout"}
 LARGEST_IMBALANCE = 0.03
 CAPTIONS = {
+    "cycles": "Displacement of the head under peak load, and that load, over cycles; points: displacements named at "
+              "the right.",
+    "reference": "Slip and opening of the screw's interface and stiffness, in cycles that were followed down and up.",
+    "static": "Lateral force of one slow push before the cycling, and loads at which the cycling loosened it.",
+    "halo": "Thickness of the halo along the screw, mirrored about it.",
     "curve": "Force over displacement of the screw head; the peak is marked.",
     "cut": "The tested specimen, cut along the screw axis.",
-    "peak": "At the peak: stiffness lost to insertion and pull, and plastic strain of the bone.",
+    "peak": "Under load: stiffness lost to insertion and load, and plastic strain of the bone.",
     "mesh": "The mesh, in the same cut and in space with the bone cut open.",
     "curves": "Force over displacement of the screw head; peaks are marked.",
-    "peaks": "Peak forces, and their ratios to the first run.",
+    "peaks": "Loads, and their ratios to the first run.",
 }
 LAW_WORDS = {"screw": "screw", "trabecular": "trabecular bone (body)", "pedicle": "pedicle isthmus",
              "posterior": "posterior elements", "foam": "foam", "halo": "halo tissue", "cement": "cement",
@@ -51,7 +52,7 @@ LAW_WORDS = {"screw": "screw", "trabecular": "trabecular bone (body)", "pedicle"
 def single(directory):
     """Write report.html and the figures of one result directory; returns the path of the report."""
     run = Run(directory)
-    return _write(run.directory, title=run.name, runs=[_view(run, anew=True)], figures={}, rows=[])
+    return _write(run.directory, title=run.name, runs=[_view(run, anew=True)], figures={}, tables=[])
 
 
 def comparison(directory):
@@ -62,7 +63,7 @@ def comparison(directory):
         raise BadInput(f"{directory}: none of the scenarios left a result")
     drawn = figures.comparison_figures(found, directory / "figures")
     views = [_view(run, anew=False) for run in found]
-    return _write(directory, title=f"Comparison of {len(found)} screws", runs=views, rows=_rows(found),
+    return _write(directory, title=f"Comparison of {len(found)} screws", runs=views, tables=_tables(found),
                   figures={what: _inline(path) for what, path in drawn.items()})
 
 
@@ -70,7 +71,7 @@ def _write(directory, **content):
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True,
                                      lstrip_blocks=True, undefined=jinja2.StrictUndefined)
     page = environment.get_template("report.html").render(
-        captions=CAPTIONS, numbers=NUMBERS, style=(TEMPLATES / "report.css").read_text(), **content)
+        captions=CAPTIONS, style=(TEMPLATES / "report.css").read_text(), **content)
     path = directory / "report.html"
     temporary = path.with_suffix(".tmp")
     temporary.write_text(page, encoding="utf-8")
@@ -78,59 +79,73 @@ def _write(directory, **content):
     return path
 
 
-def _rows(found):
-    """The table of a comparison; ratios are to the first run."""
-    first = found[0].number("peak_force_N")
-    rows = []
-    for run in found:
-        force = run.number("peak_force_N")
-        ratio = f"{force / first:.2f}" if force is not None and first else "–"
-        rows.append({"name": run.name, "ratio": ratio, "status": run.status, "failure": _failure(run)[0],
-                     "anchor": _anchor(run),
-                     "cells": [_number(run.number(key), form) for key, _, _, form in NUMBERS]})
-    return rows
+def _tables(found):
+    """The tables of a comparison, one a kind of test; ratios are to the last such test of the first run."""
+    tables = []
+    for kind, numbers in NUMBERS.items():
+        first = next((step.number(numbers[0][0]) for step in reversed(found[0].of_kind(kind))), None)
+        rows = [_row(step, first) for run in found for step in run.of_kind(kind)]
+        if rows:
+            heads = [(text, _unit(unit)) for _, text, unit, _ in numbers[:COMPARED]]
+            tables.append({"title": KINDS[kind], "heads": heads, "rows": rows})
+    return tables
+
+
+def _row(step, first):
+    numbers = NUMBERS[step.kind]
+    value = step.number(numbers[0][0])
+    return {"name": step.name, "anchor": _anchor(step.run), "status": step.run.status, "failure": _failure(step)[0],
+            "ratio": f"{value / first:.2f}" if value is not None and first else "–",
+            "cells": [_number(step.number(key), form) for key, _, _, form in numbers[:COMPARED]]}
 
 
 def _view(run, anew):
     """Everything the template says of one run."""
-    drawn = _figures(run, anew)
-    kind, evidence = _failure(run)
     return {
         "name": run.name, "anchor": _anchor(run), "status": run.status, "reason": run.reason,
-        "numbers": [(text, unit, _number(run.number(key), form)) for key, text, unit, form in NUMBERS],
         "specimen": _attempt(words.specimen, run.resolved), "protocol": words.protocol(run.resolved, run.problem),
-        "failure": kind, "evidence": evidence,
-        "figures": {what: _inline(path) for what, path in drawn.items()},
-        "quality": [(text, _number(run.number(key), form)) for key, text, form in QUALITY
-                    if run.number(key) is not None],
-        "balance": _balance(run), "warnings": _warnings(run),
+        "steps": [_step_view(step, anew) for step in run.solved], "warnings": _warnings(run),
         "laws": [_law(law) for law in run.problem.get("laws", ())], "sources": _sources(run.problem),
         "provenance": _provenance(run.provenance),
     }
 
 
-def _figures(run, anew):
+def _step_view(step, anew):
+    kind, evidence = _failure(step)
+    return {
+        "title": step.title, "failure": kind, "evidence": evidence,
+        "numbers": [(text, _unit(unit), _number(step.number(key), form)) for key, text, unit, form
+                    in NUMBERS[step.kind]],
+        "stopped": step.numbers.get("stopped_because") or "",
+        "figures": {what: _inline(path) for what, path in _figures(step, anew).items()},
+        "balance": _balance(step),
+        "quality": [(text, _number(step.number(key), form)) for key, text, form in QUALITY
+                    if step.number(key) is not None],
+    }
+
+
+def _figures(step, anew):
     """{what: path}; kept if the run is part of a comparison and they are not older than its result."""
-    kept = {what: run.directory / "figures" / f"{what}.png" for what in ("curve", "cut", "peak", "mesh")}
+    kept = {what: step.directory / "figures" / f"{what}.png" for what in CAPTIONS}
     kept = {what: path for what, path in kept.items() if path.exists()}
-    written = (run.directory / "result.json").stat().st_mtime
+    written = (step.run.directory / "result.json").stat().st_mtime
     if not anew and kept and all(path.stat().st_mtime >= written for path in kept.values()):
         return kept
-    return figures.run_figures(run)
+    return figures.step_figures(step)
 
 
-def _failure(run):
+def _failure(step):
     """('2, pull-out', evidence) from result.json, judged from the fields where it does not say."""
-    judged = {key: run.step.get(key, run.summary.get(key)) for key in ("failure_type", "failure_evidence")}
+    judged = {key: step.numbers.get(key) for key in ("failure_type", "failure_evidence")}
     if not judged["failure_evidence"]:
-        judged = failure.judge(run.directory, run.step, run.problem)
+        judged = failure.judge(step.directory, step.numbers, step.problem)
     kind = judged["failure_type"]
     return f"{kind}, {failure.NAMES[kind]}" if kind in failure.NAMES else "none", judged["failure_evidence"]
 
 
-def _balance(run):
-    """A sentence on the energy balance, '' if the run has none."""
-    error = run.number("energy_balance_error")
+def _balance(step):
+    """A sentence on the energy balance, '' if the step has none."""
+    error = step.number("energy_balance_error")
     if error is None:
         return ""
     words = f"The work of the machine and the energy stored and dissipated differ by {100 * abs(error):.2g} %."
@@ -188,6 +203,10 @@ def _anchor(run):
 
 def _number(number, form):
     return "–" if number is None else f"{number:{form}}".replace(",", "\u202f")
+
+
+def _unit(unit):
+    return unit.replace("um", "µm")
 
 
 def _three(number):

@@ -10,10 +10,11 @@ from ruamel.yaml.comments import CommentedMap
 
 from meshes.anatomy import level
 from scenarios import assemble, protocol
-from scenarios.units import Quantity
+from scenarios.spec import PRESETS, settled, settled_stop
+from scenarios.units import Quantity, Ramp
 
 HEADER = """\
-# Every value of this run: value, unit (mm, N, MPa, s, mg/cm^3, deg), and its source: given in the scenario, the
+# Every value of this run: value, unit (mm, N, MPa, s, Hz, mg/cm^3, deg), and its source: given in the scenario, the
 # default and its reason, a table, or derived. Laws of the materials with their sources: problem.json.
 """
 
@@ -45,7 +46,8 @@ def _block(model, path, known):
         elif name == "protocol":
             tree[name] = [_block(step, (*here, i), known) for i, step in enumerate(value)]
         else:
-            tree[name] = _leaf(value, _unit(field), f"default: {source}" if _is_default(source) else source)
+            unit = _unit(field) or ("1" if isinstance(value, float) else None)
+            tree[name] = _leaf(value, unit, f"default: {source}" if _is_default(source) else source)
     return tree
 
 
@@ -54,6 +56,7 @@ def _is_default(source):
 
 
 def _leaf(value, unit, source):
+    value = str(value) if isinstance(value, Ramp) else list(value) if isinstance(value, tuple) else value
     leaf = CommentedMap({"value": value} | ({"unit": unit} if unit and value is not None else {}) | {"source": source})
     leaf.fa.set_flow_style()
     return leaf
@@ -104,6 +107,11 @@ def _known(scenario):
             found["protocol", i, "halo", "waist"] = body.thickness / 4, None
         if kind == "augment" and body.volume == "preset":
             found["protocol", i, "augment", "volume"] = protocol.preset_volume(specimen)
+        if kind == "cycle":
+            found |= {("protocol", i, kind, name): leaf for name, leaf in settled(body).items()}
+            if body.preset is not None:
+                found["protocol", i, kind, "preset"] = body.preset, f"given: {PRESETS[body.preset]['source']}"
+            found |= {("protocol", i, kind, "stop", name): leaf for name, leaf in settled_stop(body).items()}
     return found
 
 
@@ -119,7 +127,8 @@ def _derived(scenario):
     if scenario.specimen.shape != "block":
         source = "derived: from bmd and bmd_kind by the conversions of materials/library/density.yaml"
         tree["bone_volume_fraction"] = _leaf(round(protocol.bvtv(scenario.specimen), 4), "1", source)
-    if made.cement:
+    # What a halo made by cycling takes of the cement is known when the cycling is done.
+    if made.cement and not any(kind == "augment" and protocol.cycled(scenario, i) for i, kind, _ in scenario.steps()):
         if made.halo:
             void = round(protocol.void_volume(made.screw, made.halo), 1)
             tree["halo_void"] = _leaf(void, "mm^3", "derived: between the screw and the outside of the halo")

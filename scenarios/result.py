@@ -6,13 +6,38 @@ from pathlib import Path
 from scenarios.trouble import BadInput
 
 SCHEMA = 1
-# What a comparison sets side by side: column, heading, digits.
+# What a comparison sets side by side: column, heading, digits. Columns without any number are left out.
 COLUMNS = (
+    ("load_at_loosening_N", "load at loosening (N)", 0),
+    ("load_at_loosening_ratio", "ratio", 2),
+    ("cycles_to_loosening", "cycles to loosening", 0),
     ("peak_force_N", "peak force (N)", 0),
     ("peak_force_ratio", "ratio", 2),
     ("stiffness_N_per_mm", "stiffness (N/mm)", 0),
     ("displacement_at_peak_mm", "displacement at peak (mm)", 3),
 )
+# What is said of a solved step, by its kind: key in result.json, words, unit, format. The first is the one for ratios.
+NUMBERS = {
+    "cycle": (
+        ("load_at_loosening_N", "load at loosening", "N", ".0f"),
+        ("cycles_to_loosening", "cycles to loosening", "", ",.0f"),
+        ("static_capacity_N", "static capacity", "N", ".0f"),
+        ("stiffness_N_per_mm", "stiffness at first", "N/mm", ".0f"),
+        ("micromotion_um", "micromotion at first", "um", ".1f"),
+        ("halo_thickness_mm", "halo thickness", "mm", ".2f"),
+        ("cycles", "cycles at the end", "", ",.0f"),
+        ("peak_load_N", "peak load at the end", "N", ".0f"),
+        ("head_displacement_mm", "head displacement", "mm", ".2f"),
+        ("micromotion_end_um", "micromotion at the end", "um", ".1f"),
+    ),
+    "pullout": (
+        ("peak_force_N", "peak force", "N", ".0f"),
+        ("stiffness_N_per_mm", "stiffness", "N/mm", ".0f"),
+        ("displacement_at_peak_mm", "displacement at peak", "mm", ".3f"),
+        ("energy_to_peak_N_mm", "energy to peak", "N mm", ".1f"),
+        ("micromotion_um", "micromotion at peak", "um", ".1f"),
+    ),
+}
 EXIT_CODES = {"completed": 0, "partial": 3, "failed": 3}
 
 
@@ -62,15 +87,12 @@ class Result:
     def text(self):
         """A few lines for the terminal."""
         lines = [f"{self.summary['name']}: {self.status}" + (f", {self.reason}" if self.reason else "")]
-        for key, label, unit in (
-            ("peak_force_N", "peak force", "N"),
-            ("displacement_at_peak_mm", "displacement at peak", "mm"),
-            ("stiffness_N_per_mm", "stiffness", "N/mm"),
-            ("energy_to_peak_N_mm", "energy to peak", "N mm"),
-            ("micromotion_um", "micromotion at peak", "um"),
-        ):
-            if self.summary.get(key) is not None:
-                lines.append(f"  {label:<21}{self.summary[key]:10.4g} {unit}")
+        solved = [step for step in self.summary.get("steps", ()) if step.get("kind") in NUMBERS]
+        for step in solved:
+            if len(solved) > 1:
+                lines.append(f"  {step.get('directory', step['kind'])}")
+            lines += [f"  {label:<22}{step[key]:>10{form}} {unit}".rstrip()
+                      for key, label, unit, form in NUMBERS[step["kind"]] if step.get(key) is not None]
         lines += [f"  warning: {sentence}" for sentence in self.summary.get("warnings", [])]
         return "\n".join([*lines, f"  {self.directory}"])
 
@@ -104,11 +126,12 @@ class Comparison:
 
         table = Table(box=None, pad_edge=False)
         table.add_column("scenario", no_wrap=True)
-        for _, heading, _ in COLUMNS:
+        columns = [column for column in COLUMNS if column[0] in self.table and self.table[column[0]].notna().any()]
+        for _, heading, _ in columns:
             table.add_column(heading, justify="right")
         table.add_column("status")
         for row in self.table.to_dict("records"):
-            cells = ["" if row[c] != row[c] else f"{row[c]:.{digits}f}" for c, _, digits in COLUMNS]
+            cells = ["" if row[c] != row[c] else f"{row[c]:.{digits}f}" for c, _, digits in columns]
             status = row["status"] if row["status"] == "completed" else f"{row['status']}: {row['reason']}"
             table.add_row(row["scenario"], *cells, status)
         console = Console(highlight=False, markup=False)

@@ -11,6 +11,7 @@ from scenarios.protocol import (
     Revised,
     Unknown,
     bvtv,
+    cycled,
     density,
     depth,
     foam_density,
@@ -22,6 +23,7 @@ from scenarios.protocol import (
     void_volume,
     volume,
 )
+from scenarios.spec import settled, settled_stop
 from scenarios.units import number
 
 LARGEST_BASE = 0.95  # of the pitch: some core is left between two threads
@@ -51,6 +53,10 @@ def _run(rules, scenario):
 
 def _mm(value):
     return f"{number(round(value, 2))} mm"
+
+
+def _n(value):
+    return f"{number(value)} N"
 
 
 def _where(path, screw, name):
@@ -258,8 +264,12 @@ def _insert_first(scenario):
 def _pullout_last(scenario):
     kinds = [kind for _, kind, _ in scenario.steps()]
     pullouts = [i for i, kind in enumerate(kinds) if kind == "pullout"]
-    if kinds and not pullouts and None not in kinds:
-        yield ("protocol",), "nothing is measured; end with a pullout, such as `- pullout: {rate: 5 mm/min}`"
+    if kinds and not pullouts and kinds[-1] != "cycle" and None not in kinds:
+        end = "end with a pullout, such as `- pullout: {rate: 5 mm/min}`"
+        if "cycle" in kinds:
+            yield ("protocol", len(kinds) - 1), f"nothing is measured after this step; {end}, or with another `cycle`"
+        else:
+            yield ("protocol",), f"nothing is measured; {end}, or with a `cycle`"
     for i in pullouts[1:]:
         yield ("protocol", i), "a second pullout; the state after a pullout is not passed on yet, so one is allowed"
     if pullouts:
@@ -290,19 +300,19 @@ def _after_cement(scenario):
 
 
 def _augment_target(scenario):
-    halo, screw = None, scenario.screw
+    halo, screw = None, scenario.screw  # halo: the step that made it
     for i, kind, body in scenario.steps():
         if kind == "revise":
             screw = Revised(screw, body)
-        if kind == "halo":
+        if kind in ("halo", "cycle"):
             halo = i
         if kind != "augment":
             continue
         where = ("protocol", i, "augment", "target")
         if body.target == "halo" and halo is None:
             yield where, (
-                "there is no halo to fill at this step; put a `halo` step before it, or use `target: tip` "
-                "(`fenestrations` with a fenestrated screw)"
+                "there is no halo to fill at this step; put a `halo` step before it, or a `cycle`, or use "
+                "`target: tip` (`fenestrations` with a fenestrated screw)"
             )
         if body.target == "fenestrations" and screw.fenestration is None:
             yield where, (
@@ -347,6 +357,76 @@ def _waist(scenario):
             )
 
 
+def _cycles(scenario):
+    """(path, body) of each cycle step."""
+    return [(("protocol", i, "cycle"), body) for i, kind, body in scenario.steps() if kind == "cycle"]
+
+
+def _cycle_specimen(scenario):
+    for path, _ in _cycles(scenario):
+        if scenario.specimen.shape == "block":
+            yield path, (
+                "foam has no fatigue law, so a screw in it would never loosen; use a vertebra (`level: L2`) or a bone "
+                "cylinder (`shape: cylinder`), or leave the cycle out"
+            )
+
+
+def _cycle_model(scenario):
+    if scenario.model == "axisymmetric" and _cycles(scenario):
+        yield ("model",), "a `cycle` bends the screw, which `axisymmetric` cannot describe; use `threaded3d`"
+
+
+def _halo_after_cycle(scenario):
+    for i, kind, _ in scenario.steps():
+        if kind == "halo" and cycled(scenario, i):
+            yield ("protocol", i), (
+                "the cycling makes its own halo, so none can be given after it; leave this one out or put it before "
+                "the `cycle`"
+            )
+
+
+def _cycle_load(scenario):
+    for path, body in _cycles(scenario):
+        if body.ratio is not None and body.minimum is not None:
+            yield (*path, "minimum"), "`minimum` and `ratio` say the same twice; keep one"
+            continue
+        said = settled(body)
+        start, minimum = said["start"][0], said["minimum"][0]
+        if start is None:
+            yield (*path, "start"), (
+                "missing; give the peak load of the first cycle, such as `start: 100 N`, or a published protocol, "
+                "such as `preset: weiser`"
+            )
+        elif minimum is not None and minimum >= start:
+            source = "" if body.minimum is not None else f" of preset {body.preset}"
+            yield (*path, "start" if body.minimum is None else "minimum"), (
+                f"the minimum load{source} ({_n(minimum)}) is not below the peak of the first cycle ({_n(start)}); "
+                f"lower it or start higher"
+            )
+
+
+def _cycle_stop(scenario):
+    for path, body in _cycles(scenario):
+        start, ramp, stop = settled(body)["start"][0], settled(body)["ramp"][0], settled_stop(body)
+        if body.preset is None and all(source or value is None for value, source in stop.values()):
+            yield (*path, "stop"), (
+                "missing; say when the cycling ends, such as `stop: {head_displacement: 5.4 mm}` or "
+                "`stop: {cycles: 10000}`"
+            )
+        load = stop["load"][0]
+        if load is None or start is None:
+            continue
+        if load <= start:
+            yield (*path, "stop", "load"), (
+                f"the first cycle has a peak of {_n(start)} already; stop at a load above it or start lower"
+            )
+        elif not ramp.step_N:
+            yield (*path, "stop", "load"), (
+                f"the peak stays at {_n(start)} and never reaches {_n(load)}; give a ramp, such as "
+                f"`ramp: 0.1 N/cycle`, or another criterion, such as `cycles: 10000`"
+            )
+
+
 def _preset(scenario):
     for i, kind, body in scenario.steps():
         if kind == "augment" and body.volume == "preset" and preset_volume(scenario.specimen) is None:
@@ -355,7 +435,7 @@ def _preset(scenario):
 
 
 def _void(scenario):
-    """Volume of the halo that the last screw leaves free, mm^3; 0 without a halo."""
+    """Volume of the given halo that the last screw leaves free, mm^3; 0 without a halo."""
     last = lab_screw(screws(scenario)[-1][1])
     return sum(void_volume(last, lab_halo(halo, made)) for _, halo, made in halos(scenario))
 
@@ -364,7 +444,7 @@ def _cement_fits(scenario):
     """Cement that is more than the specimen can take."""
     specimen = scenario.specimen
     for i, kind, body in scenario.steps():
-        if kind != "augment":
+        if kind != "augment" or cycled(scenario, i):
             continue
         where, amount = ("protocol", i, "augment", "volume"), volume(body, specimen)
         void = _void(scenario)
@@ -414,6 +494,11 @@ _RULES = [
     _augment_target,
     _thinner_revision,
     _waist,
+    _cycle_specimen,
+    _cycle_model,
+    _halo_after_cycle,
+    _cycle_load,
+    _cycle_stop,
     _preset,
     _cement_fits,
 ]
@@ -453,7 +538,7 @@ def _tight_pedicle(scenario):
 def _half_filled(scenario):
     void = _void(scenario)
     for i, kind, body in scenario.steps():
-        if kind == "augment" and void and volume(body, scenario.specimen) < void:
+        if kind == "augment" and void and not cycled(scenario, i) and volume(body, scenario.specimen) < void:
             yield ("protocol", i, "augment", "volume"), (
                 f"the halo holds {number(round(void / 1000, 2))} ml: this cement fills it from the tip upwards, not to "
                 f"the entry"

@@ -1,6 +1,7 @@
 """Carrying scenarios out: check, mesh, solve, record. Results appear under their final name only when they are whole.
 
     run(path, out, ranks, resolution)       -> Result
+    resume(directory, ranks)                -> Result
     compare(paths, out, ranks, resolution)  -> Comparison
     mesh(path, out, resolution, export)     -> lines to print
     report(directory)                       -> path of the report
@@ -19,6 +20,7 @@ import time
 import traceback
 
 from scenarios import solve as solver
+from scenarios.assemble import halo_made, parts, problem, stages
 from scenarios.document import Problem
 from scenarios.failure import judge
 from scenarios.loader import BadScenario, read
@@ -28,6 +30,8 @@ from scenarios.trouble import BadInput, Environment
 
 RESOLUTIONS = ("coarse", "standard", "fine")
 COMMAND_LINE = "given on the command line"
+# what a run says of its last cycling
+LOOSENING = ("load_at_loosening_N", "cycles_to_loosening", "static_capacity_N", "failure_type", "failure_evidence")
 
 
 def run(path, out=None, ranks=None, resolution=None):
@@ -43,36 +47,78 @@ def run(path, out=None, ranks=None, resolution=None):
     return _run(path, scenario, text, final, ranks, resolution)
 
 
+def resume(directory, ranks=None):
+    """Go on with a run that was killed or interrupted, from its last checkpoint, and return its Result.
+
+    directory: of the result, or where it was to be. ranks: as before if not given; on as many the history is the same.
+    Raises BadInput if there is nothing to go on with.
+    """
+    final = Path(directory)
+    found = _unfinished(final)
+    options = _read_json(found / "provenance.json") or {}
+    path = found / "scenario.yaml"
+    resolution = options.get("options", {}).get("resolution")
+    ranks = ranks or options.get("ranks")
+    solver.check_ranks(ranks)
+    scenario, text = _checked(path, resolution)
+    with _directory(final, start=found) as directory:
+        _carry_out(path, scenario, directory, ranks, resolution)
+    return Result(final)
+
+
+def _unfinished(final):
+    """The directory that an unfinished run has left: `final` itself, or the one that a killed run worked in."""
+    working = sorted(final.parent.glob(f".{final.name}.*.tmp"), key=lambda d: d.stat().st_mtime)
+    for directory in (*reversed(working), final):
+        if (directory / "scenario.yaml").exists() and (directory / "provenance.json").exists():
+            if directory == final and Result(final).status == "completed":
+                raise BadInput(f"{final}: this run is complete; there is nothing to go on with")
+            return directory
+    raise BadInput(f"{final}: there is no unfinished run here or beside it (.{final.name}.*.tmp)")
+
+
 def _run(path, scenario, text, final, ranks, resolution):
     ranks = ranks or solver.usual_ranks(scenario.model)
-    with _directory(final) as directory, progress(Path(path).stem) as show:
-        begun = time.monotonic()
+    with _directory(final) as directory:
         _write_inputs(directory, path, scenario, text, resolution)
+        _carry_out(path, scenario, directory, ranks, resolution)
+    return Result(final)
+
+
+def _carry_out(path, scenario, directory, ranks, resolution):
+    """All steps of a run that are not done yet, then its summary and report, in `directory`."""
+    options = {"resolution": resolution} if resolution else {}
+    _write_json(directory / "provenance.json", _provenance(directory, ranks, options))
+    with progress(directory_name(scenario.name)) as show:
+        begun = time.monotonic()
         outcome = {"status": "failed", "reason": "", "steps": []}
-        show.stage("meshing")
         try:
-            made, lab_mesh = _mesh(path, scenario, directory)
-            posed = _pose(scenario, made, lab_mesh, directory)
-            show.stage("solving")
-            outcome |= _solve(directory, ranks, show) | {"warnings": posed["warnings"]}
-            outcome["steps"] = [step | judge(directory, step, posed) for step in outcome["steps"]]
+            for stage in stages(scenario):
+                step = _solved(path, scenario, stage, directory, ranks, show)
+                _add(outcome, stage, step, directory)
+                if outcome["status"] != "completed":
+                    break
         except solver.Interrupted:
-            outcome |= _interrupted(directory)
+            _add(outcome, stage, _left(directory / stage.folder, stage, "interrupted") | {"interrupted": True}, directory)
         except KeyboardInterrupt:
-            outcome["reason"] = "interrupted before the pull began"
+            outcome["status"] = "partial" if outcome["steps"] else "failed"
+            outcome["reason"] = "interrupted before the load was applied"
         except (BadInput, Environment):
             raise
         except Exception as error:  # a defect of halofix: the result directory keeps what is needed to find it
             with open(directory / "run.log", "a") as log:
                 traceback.print_exc(file=log)
+            outcome["status"] = "partial" if outcome["steps"] else "failed"
             outcome["reason"] = f"internal error ({type(error).__name__}: {error}); run.log has the details"
         outcome["seconds_wall"] = round(time.monotonic() - begun, 1)
         _write_json(directory / "result.json", _summary(scenario, outcome))
+        if outcome["status"] == "completed":
+            for stage in stages(scenario):  # states are large, and a run that is complete has no use for them
+                for name in ("end.npz", "checkpoint.npz"):
+                    (directory / stage.folder / name).unlink(missing_ok=True)
         show.stage("reporting")
         _write_report(directory)
-        options = {"resolution": resolution} if resolution else {}
-        _write_json(directory / "provenance.json", _provenance(directory, ranks, options))
-    return Result(final)
+    _write_json(directory / "provenance.json", _provenance(directory, ranks, options))
 
 
 def compare(paths, out=None, ranks=None, resolution=None):
@@ -120,17 +166,19 @@ def _forget(directory):
 
 _NUMBERS = (
     "peak_force_N", "stiffness_N_per_mm", "displacement_at_peak_mm", "energy_to_peak_N_mm", "micromotion_um",
-    "failure_type",
+    "load_at_loosening_N", "cycles_to_loosening", "failure_type",
 )  # fmt: skip
 
 
 def _write_comparison(file, rows):
-    """comparison.csv: one row a scenario; peak_force_ratio is to the first scenario."""
-    reference = rows[0].get("peak_force_N") if rows else None
-    columns = ["scenario", "name", "status", *[c for c, _, _ in COLUMNS], *_NUMBERS[3:], "reason"]
-    for row in rows:
-        force = row.get("peak_force_N")
-        row["peak_force_ratio"] = force / reference if force is not None and reference else None
+    """comparison.csv: one row a scenario; ratios are to the first scenario."""
+    shown = [column for column, _, _ in COLUMNS]
+    columns = ["scenario", "name", "status", *shown, *(key for key in _NUMBERS if key not in shown), "reason"]
+    for key, ratio in (("peak_force_N", "peak_force_ratio"), ("load_at_loosening_N", "load_at_loosening_ratio")):
+        reference = rows[0].get(key) if rows else None
+        for row in rows:
+            force = row.get(key)
+            row[ratio] = force / reference if force is not None and reference else None
     temporary = file.with_suffix(".tmp")
     with open(temporary, "w", newline="") as stream:
         writer = csv.DictWriter(stream, columns, restval="")
@@ -150,7 +198,7 @@ def mesh(path, out=None, resolution=None, export=None):
         raise BadInput(f"{export}: there is no directory {Path(export).parent} to write the mesh to")
     with _directory(final, mark="mesh.json") as directory:
         _write_inputs(directory, path, scenario, text, resolution)
-        _, lab_mesh = _mesh(path, scenario, directory)
+        _, lab_mesh = _mesh(path, scenario, stages(scenario)[0], directory)
         _write_json(directory / "mesh.json", lab_mesh.info)
         if export is not None:
             from meshes.labmesh import export as write
@@ -197,20 +245,21 @@ def _checked(path, resolution):
 
 
 @contextmanager
-def _directory(final, mark="result.json"):
+def _directory(final, mark="result.json", start=None):
     """A directory beside `final` that becomes `final` when the block ends, and vanishes if it raises.
 
-    An earlier result (recognised by its `mark`) is replaced; anything else in the way is left alone: BadInput.
+    start: a directory to go on with (it stays if the block raises). An earlier result (recognised by its `mark`) is replaced; anything else in the way is left alone: BadInput.
     """
     if final.exists() and not (final / mark).exists() and not (final.is_dir() and not any(final.iterdir())):
         raise BadInput(f"{final} exists and is not a halofix result; name another place with --out")
     final.parent.mkdir(parents=True, exist_ok=True)
     temporary = final.parent / f".{final.name}.{os.getpid()}.tmp"
-    temporary.mkdir()
+    temporary.mkdir() if start is None else start.rename(temporary)
     try:
         yield temporary
     except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
+        if start is None:
+            shutil.rmtree(temporary, ignore_errors=True)
         raise
     if final.exists():
         old = final.parent / f".{final.name}.{os.getpid()}.old"
@@ -240,74 +289,122 @@ def _mesh_errors(path):
         raise BadScenario(path, [Problem((), 0, str(error))]) from error
 
 
-def _mesh(path, scenario, directory):
-    """(Parts, LabMesh) of a scenario; writes mesh.npz and mesh.msh."""
+def _mesh(path, scenario, stage, directory, made=None):
+    """(Parts, LabMesh) of a scenario before `stage`; writes mesh.npz and mesh.msh. made: halo that cycling has made."""
     import meshes
-    from scenarios.assemble import parts
 
-    made = parts(scenario)
+    found = parts(scenario, stage, made)
     with _mesh_errors(path):
-        lab_mesh = meshes.build(made.specimen, made.screw, made.halo, made.cement, made.resolution, made.model)
+        lab_mesh = meshes.build(found.specimen, found.screw, found.halo, found.cement, found.resolution, found.model)
         lab_mesh.save(directory / "mesh.npz")
         lab_mesh.to_msh(directory / "mesh.msh")
-    return made, lab_mesh
+    return found, lab_mesh
 
 
-def _pose(scenario, made, lab_mesh, directory):
-    from scenarios.assemble import problem
-
-    posed = problem(scenario, made, lab_mesh)
-    _write_json(directory / "problem.json", posed)
-    return posed
-
-
-def _solve(directory, ranks, show):
-    """Outcome of the solver, also of one that broke down."""
-    code = solver.solve(directory, ranks, show.step)
-    words = solver.last_words(directory)
-    outcome = _read_json(directory / "outcome.json")
+def _solved(path, scenario, stage, directory, ranks, show):
+    """Outcome of the solver for one stage, also of one that broke down; what an earlier run has finished is not repeated."""
+    folder = directory / stage.folder
+    folder.mkdir(exist_ok=True)
+    done = _read_json(folder / "outcome.json")
+    if done and done["status"] == "completed" and (folder / "end.npz").exists():
+        return done
+    if not (folder / "problem.json").exists():
+        show.stage(f"{stage.kind}: meshing")
+        _prepare(path, scenario, stage, directory)
+    show.stage(f"{stage.kind}: solving")
+    code = solver.solve(folder, ranks, show.step)
+    words = solver.last_words(folder)
+    outcome = _read_json(folder / "outcome.json")
     if outcome is not None and code in (solver.COMPLETED, solver.STOPPED_SHORT):
         return outcome
     if code == solver.ENVIRONMENT:
-        return {"reason": words or "the solver could not be started as asked", "exit_code": 4}
-    steps = _from_curve(directory)
-    reason = f"the solver ended unexpectedly (code {code})" + (f": {words}" if words else "") + _where_it_stopped(steps)
-    return {"status": "partial" if steps else "failed", "reason": reason, "steps": steps}
+        return {"status": "failed", "reason": words or "the solver could not be started as asked", "exit_code": 4}
+    return _left(folder, stage, f"the solver ended unexpectedly (code {code})" + (f": {words}" if words else ""))
 
 
-def _interrupted(directory):
-    solver.last_words(directory)
-    steps = _from_curve(directory)
-    reason = f"interrupted{_where_it_stopped(steps)}"
-    return {"status": "partial" if steps else "failed", "reason": reason, "steps": steps, "interrupted": True}
+def _prepare(path, scenario, stage, directory):
+    """Mesh and problem of a stage; the mesh of the stage before serves on if nothing was done to the specimen."""
+    from meshes.labmesh import LabMesh
+
+    folder = directory / stage.folder
+    before = next((s for s in reversed(stages(scenario)) if s.index < stage.index), None)
+    start, made = None, None
+    if before:
+        earlier = directory / before.folder
+        if halo := _read_json(earlier / "halo.json"):
+            made = halo_made(halo, parts(scenario, before).screw)
+        same = parts(scenario, stage, made) == parts(scenario, before, made)
+        start = {"from": f"../{before.folder}", "same_mesh": same}
+    if start and start["same_mesh"]:
+        found = parts(scenario, stage, made)
+        for name in ("mesh.npz", "mesh.msh"):
+            (folder / name).unlink(missing_ok=True)
+            os.link(earlier / name, folder / name)
+        lab_mesh = LabMesh.load(folder / "mesh.npz")
+    else:
+        found, lab_mesh = _mesh(path, scenario, stage, folder, made)
+    posed = problem(scenario, stage, found, lab_mesh) | ({"start": start} if start else {})
+    _write_json(folder / "problem.json", posed)
 
 
-def _from_curve(directory):
-    """What the curve of an unfinished pull still says: [] or one pullout step."""
+def _add(outcome, stage, found, directory):
+    """Enter what one stage has come to into the outcome of the run."""
+    folder = directory / stage.folder
+    posed = _read_json(folder / "problem.json") or {}
+    if step := found.get("step"):
+        outcome["steps"].append({"directory": stage.folder} | step | judge(folder, step, posed))
+    for key in ("newton_iterations", "cutbacks", "preconditioners", "seconds_total"):
+        if key in found:
+            outcome[key] = round(outcome.get(key, 0) + found[key], 2)
+    if "memory_MiB" in found:
+        outcome["memory_MiB"] = max(outcome.get("memory_MiB", 0), found["memory_MiB"])
+    seconds = outcome.setdefault("seconds", {})
+    for phase, amount in found.get("seconds", {}).items():
+        seconds[phase] = round(seconds.get(phase, 0.0) + amount, 2)
+    summed = {"step", "newton_iterations", "cutbacks", "preconditioners", "seconds_total", "memory_MiB", "seconds"}
+    outcome |= {key: value for key, value in found.items() if key not in summed}
+    outcome["warnings"] = list(dict.fromkeys(outcome.get("warnings", []) + posed.get("warnings", [])))
+    if outcome["status"] == "failed" and outcome["steps"]:
+        outcome["status"] = "partial"
+
+
+def _left(folder, stage, reason):
+    """What the tables of an unfinished step still say, as an outcome."""
+    solver.last_words(folder)
+    step = (_from_curve if stage.kind == "pullout" else _from_cycles)(folder)
+    if not step:
+        return {"status": "failed", "reason": f"{reason} before the first step of the {stage.kind}"}
+    where = f"{step.get('displacement_at_end_mm', step.get('head_displacement_mm')):.3f} mm and "
+    where += f"{step.get('force_at_end_N', step.get('peak_load_N')):.0f} N"
+    if stage.kind == "cycle":
+        where += f" after {step['cycles']:.0f} cycles"
+    return {"status": "partial", "reason": f"{reason} at {where}", "step": step}
+
+
+def _from_curve(folder):
+    """What the curve of an unfinished pull still says, or None."""
+    points = [(row["displacement_mm"], row["force_N"]) for row in _rows(folder / "curve.csv", "displacement_mm", "force_N")]
+    if not points:
+        return None
+    at, most = max(points, key=lambda point: point[1])
+    return {"kind": "pullout", "status": "partial", "largest_force_N": most, "displacement_at_largest_force_mm": at,
+            "displacement_at_end_mm": points[-1][0], "force_at_end_N": points[-1][1]}
+
+
+def _from_cycles(folder):
+    """What the table of an unfinished cyclic step still says, or None."""
+    keys = ("cycles", "peak_load_N", "head_displacement_mm", "angle_deg", "axial_displacement_mm", "halo_volume_mm3")
+    rows = _rows(folder / "cycles.csv", *keys)
+    return {"kind": "cycle", "status": "partial", "loosened": False} | rows[-1] if rows else None
+
+
+def _rows(file, *keys):
+    """Rows of a table of numbers, as far as it can be read."""
     try:
-        with open(directory / "curve.csv", newline="") as stream:
-            points = [(float(r["displacement_mm"]), float(r["force_N"])) for r in csv.DictReader(stream)]
+        with open(file, newline="") as stream:
+            return [{key: float(row[key]) for key in keys} for row in csv.DictReader(stream)]
     except (OSError, KeyError, TypeError, ValueError):
         return []
-    if not points:
-        return []
-    at, most = max(points, key=lambda point: point[1])
-    return [
-        {
-            "kind": "pullout",
-            "status": "partial",
-            "largest_force_N": most,
-            "displacement_at_largest_force_mm": at,
-            "displacement_at_end_mm": points[-1][0],
-            "force_at_end_N": points[-1][1],
-        }
-    ]
-
-
-def _where_it_stopped(steps):
-    if not steps:
-        return " before the first step of the pull"
-    return f" at {steps[-1]['displacement_at_end_mm']:.3f} mm and {steps[-1]['force_at_end_N']:.0f} N"
 
 
 def _summary(scenario, outcome):
@@ -315,16 +412,18 @@ def _summary(scenario, outcome):
     solved = iter(outcome["steps"])
     steps = []
     for _, kind, body in scenario.steps():
-        if kind == "pullout":
+        if kind in ("cycle", "pullout"):
             steps.append({"kind": kind} | next(solved, {}))
         else:
             steps.append({"kind": kind} | _step_summary(kind, body, scenario))
-    pull = next(step for step in steps if step["kind"] == "pullout")
     run = {"schema": SCHEMA, "name": scenario.name, "model": scenario.model}
     run |= {"status": outcome["status"], "reason": outcome["reason"], "steps": steps}
-    # The numbers of the pull and of the solution are the numbers of the run.
-    for numbers in (pull, outcome):
-        run |= {key: value for key, value in numbers.items() if key not in run and key != "kind"}
+    # The numbers of the pull, of the last cycling and of the solution are the numbers of the run; what pull and cycling
+    # both have is the pull's.
+    pull = [step for step in steps if step["kind"] == "pullout"]
+    cycle = [{key: step[key] for key in LOOSENING if key in step} for step in steps if step["kind"] == "cycle"]
+    for numbers in (*pull, *cycle[-1:], outcome):
+        run |= {key: value for key, value in numbers.items() if key not in run and key not in ("kind", "directory")}
     return run
 
 

@@ -25,6 +25,15 @@ RC = {
 }
 
 
-def run_style(index):
-    """Keyword arguments of the line of run number `index`; colour, dashes and marker repeat out of step."""
-    return {"color": RUN_COLOURS[index % len(RUN_COLOURS)], "linestyle": RUN_LINES[index % len(RUN_LINES)]}
+def run_style(index, step=None):
+    """Keyword arguments of the line of run number `index`; colour, dashes and marker repeat out of step.
+
+    step: number of the cyclic test if the run has several, which then tells the dashes.
+    """
+    dashes = index if step is None else step
+    return {"color": RUN_COLOURS[index % len(RUN_COLOURS)], "linestyle": RUN_LINES[dashes % len(RUN_LINES)]}
+
+
+def plain(name):
+    """A name as matplotlib shows it, dollar signs and all."""
+    return name.replace("$", r"\$")

@@ -1,12 +1,13 @@
-"""Dimensional values: text with a unit outside, plain floats in mm, N, MPa, s, mg/cm^3 and degrees inside.
+"""Dimensional values: text with a unit outside, plain floats in mm, N, MPa, s, Hz, mg/cm^3 and degrees inside.
 
-`Quantity` is a pydantic annotation; it is the only place where a unit is converted. pint is imported at the first value
-that needs it (a quarter of a second that `--help` does not pay).
+`Quantity` is a pydantic annotation; it is the only place where a unit is converted. `Ramp` and `Axis` are the values of
+more than one number. pint is imported at the first value that needs it (a quarter of a second that `--help` does not
+pay).
 """
 
 from dataclasses import dataclass
 from functools import cache
-from math import inf, isfinite
+from math import hypot, inf, isfinite
 import re
 
 from pydantic_core import PydanticCustomError, core_schema
@@ -19,6 +20,7 @@ _KINDS = {
     "N": "a force",
     "MPa": "a stress",
     "s": "a time",
+    "Hz": "a frequency",
     "mm/s": "a speed",
     "mm^3": "a volume",
     "mg/cm^3": "a density",
@@ -56,6 +58,8 @@ def _unit(text):
 def _same_kind(unit, target):
     if target in ("deg", "%"):
         return str(unit) in (_ANGLES if target == "deg" else {"percent"})
+    if target == "Hz":  # pint also takes 1 rpm for 0.1 Hz
+        return str(unit).endswith("hertz")
     return unit.dimensionality == _unit(target).dimensionality
 
 
@@ -83,8 +87,7 @@ class Quantity:
         return f"{self.kind} from {limits}, such as `{self.example}`{words}"
 
     def _refuse(self, wrong):
-        context = {"wrong": wrong, "allowed": self._allowed()}
-        raise PydanticCustomError("quantity", "{wrong}; allowed is {allowed}", context)
+        _refuse(wrong, self._allowed())
 
     def convert(self, value):
         """Float in `unit`; PydanticCustomError with a sentence that says what is wrong and what is allowed."""
@@ -125,6 +128,96 @@ class Quantity:
         if self.low > -inf:
             text["description"] = f"{self.kind}, {number(self.low)} to {number(self.high)} {self.unit}"
         return {"anyOf": [text, {"enum": list(self.words)}]} if self.words else text
+
+
+def _refuse(wrong, allowed):
+    raise PydanticCustomError("quantity", "{wrong}; allowed is {allowed}", {"wrong": wrong, "allowed": allowed})
+
+
+@dataclass(frozen=True)
+class Ramp:
+    """How the peak load grows: by step_N after every `every` cycles; every None: evenly, by step_N each cycle."""
+
+    step_N: float
+    every: int | None = None
+
+    FORCE = Quantity("N", 1e-6, 1000, "0.1 N")
+    ALLOWED = "`0.1 N/cycle`, `25 N every 250 cycles` or `constant`, with up to 1000 N and 1000000 cycles"
+    _EACH = re.compile(r"(.*?)\s*(?:/|\bper\b)\s*cycles?\s*", re.DOTALL)
+    _EVERY = re.compile(r"(.*?)\s*\bevery\s+(\d{1,7})\s+cycles?\s*", re.DOTALL)
+
+    def __str__(self):
+        if not self.step_N:
+            return "constant"
+        return f"{number(self.step_N)} N/cycle" if self.every is None else (
+            f"{number(self.step_N)} N every {self.every} cycles"
+        )
+
+    @classmethod
+    def read(cls, value):
+        """A Ramp from what a user writes; PydanticCustomError with a sentence."""
+        if isinstance(value, cls):
+            return value
+        if not isinstance(value, str):
+            wrong = "has no unit" if type(value) in (int, float) else "is not a ramp"
+            _refuse(f"{_describe(value)} {wrong}", cls.ALLOWED)
+        if value.strip() == "constant":
+            return cls(0.0)
+        if each := cls._EACH.fullmatch(value):
+            return cls(cls._force(each[1]))
+        if not (every := cls._EVERY.fullmatch(value)):
+            _refuse(f"{shorten(value)!r} does not say how the load grows", cls.ALLOWED)
+        if not 1 <= int(every[2]) <= 1_000_000:
+            _refuse(f"{shorten(value)!r} is out of range", cls.ALLOWED)
+        return cls(cls._force(every[1]), int(every[2]))
+
+    @classmethod
+    def _force(cls, text):
+        try:
+            return cls.FORCE.convert(text)
+        except PydanticCustomError as error:
+            _refuse(error.context["wrong"], cls.ALLOWED)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source, handler):
+        return core_schema.no_info_plain_validator_function(cls.read)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema, handler):
+        text = rf"^\s*{NUMBER}\s*[A-Za-zµμ]+\s*((/|per)\s*cycles?|every\s+\d+\s+cycles?)\s*$"
+        grows = {"type": "string", "pattern": text, "examples": ["0.1 N/cycle", "25 N every 250 cycles"]}
+        return {"anyOf": [grows, {"enum": ["constant"]}]}
+
+
+class Axis:
+    """Annotation of a direction: a word, or three numbers that become a unit vector."""
+
+    WORDS = ("craniocaudal", "mediolateral", "axial")
+    ALLOWED = f"{', '.join(WORDS)} or three numbers, such as `[0, 0, 1]`"
+
+    @classmethod
+    def read(cls, value):
+        """A word of WORDS or a unit vector (x, y, z); PydanticCustomError with a sentence."""
+        if isinstance(value, str) and value in cls.WORDS:
+            return value
+        if not isinstance(value, (list, tuple)):
+            _refuse(f"{_describe(value)} is not an axis", cls.ALLOWED)
+        if len(value) != 3 or any(type(x) not in (int, float) or not isfinite(x) for x in value):
+            _refuse("this is not a direction of three numbers without units", cls.ALLOWED)
+        largest = max(map(abs, value))
+        if not largest:
+            _refuse("[0, 0, 0] has no direction", cls.ALLOWED)
+        scaled = [x / largest for x in value]  # squares of numbers as large as 1e200 would overflow
+        return tuple(x / hypot(*scaled) for x in scaled)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source, handler):
+        return core_schema.no_info_plain_validator_function(cls.read)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema, handler):
+        direction = {"type": "array", "items": {"type": "number"}, "minItems": 3, "maxItems": 3}
+        return {"anyOf": [{"enum": list(cls.WORDS)}, direction]}
 
 
 def shorten(value):

@@ -68,6 +68,37 @@ def _insert(body, resolved, problem):
     return words + "."
 
 
+def _cycle(body, resolved, problem):
+    axis = value(body, "axis")
+    words = f"Load the head cyclically, {_AXES[axis] if isinstance(axis, str) else f'along {_direction(axis)}'}"
+    if axis != "axial":
+        words += f" {value(body, 'lever_arm'):g} mm off the bone"
+    if (frequency := value(body, "frequency")) is not None:
+        words += f", at {frequency:g} Hz"
+    ramp, minimum = value(body, "ramp"), value(body, "minimum")
+    grows = "the same in each cycle" if ramp == "constant" else f"growing by {ramp.replace('N/cycle', 'N each cycle')}"
+    back = f"{100 * value(body, 'ratio'):g} % of it" if minimum is None else f"{minimum:g} N"
+    preset = body["preset"]
+    protocol = f" (after {preset['source'].removeprefix('given: ')})" if preset["value"] else ""
+    return (f"{words}: a peak of {value(body, 'start'):g} N, {grows}, and back to {back}, until {_until(body['stop'])}"
+            f"{protocol}.")
+
+
+_AXES = {"craniocaudal": "craniocaudally", "mediolateral": "mediolaterally", "axial": "along its axis"}
+
+
+def _direction(axis):
+    return "[" + ", ".join(f"{x:.3g}" for x in axis) + "]"
+
+
+def _until(stop):
+    """'the head has moved 5.4 mm or after 10000 cycles'"""
+    ends = {"head_displacement": "the head has moved {:g} mm", "angle": "it has tilted by {:g}°",
+            "load": "the peak is {:g} N", "stiffness_loss": "it has lost {:g} % of its stiffness"}
+    words = [text.format(value(stop, name)) for name, text in ends.items() if value(stop, name) is not None]
+    return " or ".join([*words, f"{value(stop, 'cycles')} cycles are done"])
+
+
 def _halo(body, resolved, problem):
     shape = {"hourglass": "hourglass-shaped", "cylinder": "even"}[value(body, "shape")]
     content = {"fibrous": "filled with fibrous tissue", "empty": "empty"}[value(body, "content")]
@@ -88,4 +119,5 @@ def _pullout(body, resolved, problem):
             f"or to {value(body, 'stop', 'displacement'):g} mm.")
 
 
-_STEPS = {"insert": _insert, "halo": _halo, "augment": _augment, "revise": _revise, "pullout": _pullout}
+_STEPS = {"insert": _insert, "cycle": _cycle, "halo": _halo, "augment": _augment, "revise": _revise,
+          "pullout": _pullout}

@@ -29,7 +29,7 @@ def prepare(directory, model="axisymmetric", resolution=COARSE, halo=None, cemen
     mesh.save(directory / "mesh.npz")
     regions = {name: REGIONS[name] for name in mesh.volumes()}
     posed = problem(model, regions, list(mesh.interfaces), screw.diameter, screw.depth, density=Density(bmd, Kind.QCT_K2HPO4),
-                    loading=[{"kind": "pullout", "rate_mm_per_s": 5 / 60, "stop": {"force_drop": drop, "displacement": 2.0}}],
+                    loading={"kind": "pullout", "rate_mm_per_s": 5 / 60, "stop": {"force_drop": drop, "displacement": 2.0}},
                     steps={"first": 0.005, "largest": largest})
     (directory / "problem.json").write_text(json.dumps(posed))
     return directory
@@ -53,7 +53,7 @@ def native(tmp_path_factory):
 
 def test_the_peak_is_passed_without_cutback(native):
     outcome, directory = native
-    step = outcome["steps"][0]
+    step = outcome["step"]
     assert outcome["status"] == "completed" and outcome["cutbacks"] == 0
     assert step["force_at_end_N"] <= 0.8 * step["peak_force_N"]
     assert (directory / "peak.vtu").stat().st_size > 0 and (directory / "curve.csv").stat().st_size > 0
@@ -71,13 +71,13 @@ def test_energy_balance_of_a_whole_pullout(native):
 def test_screw_and_support_reactions_agree(native):
     lines = [json.loads(line) for line in (native[1] / "history.jsonl").read_text().splitlines()]
     for row in lines:
-        assert row["force_N"] == pytest.approx(-row["support_N"], abs=2e-3 * native[0]["steps"][0]["peak_force_N"])
+        assert row["force_N"] == pytest.approx(-row["support_N"], abs=2e-3 * native[0]["step"]["peak_force_N"])
 
 
 def test_halving_the_step_moves_the_peak_by_less_than_2_percent(native, tmp_path):
     half = solve(prepare(tmp_path / "half", largest=0.02))
-    assert half["steps"][0]["steps"] > native[0]["steps"][0]["steps"]
-    assert half["steps"][0]["peak_force_N"] == pytest.approx(native[0]["steps"][0]["peak_force_N"], rel=0.02)
+    assert half["step"]["steps"] > native[0]["step"]["steps"]
+    assert half["step"]["peak_force_N"] == pytest.approx(native[0]["step"]["peak_force_N"], rel=0.02)
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,7 @@ def three(tmp_path_factory):
 
 
 def test_axisymmetric_and_3d_agree_within_5_percent(native, three):
-    flat, solid = native[0]["steps"][0], three[0]["steps"][0]
+    flat, solid = native[0]["step"], three[0]["step"]
     assert solid["peak_force_N"] == pytest.approx(flat["peak_force_N"], rel=0.05)
     assert solid["stiffness_N_per_mm"] == pytest.approx(flat["stiffness_N_per_mm"], rel=0.05)
     assert solid["energy_balance_error"] == pytest.approx(0.0, abs=0.01)
@@ -102,7 +102,7 @@ def test_one_rank_and_two_give_the_same_peak(three, tmp_path):
         shutil.copy(three[1] / name, directory / name)
     two = solve(directory, ranks=2)
     assert two["ranks"] == 2
-    assert two["steps"][0]["peak_force_N"] == pytest.approx(three[0]["steps"][0]["peak_force_N"], rel=1e-3)
+    assert two["step"]["peak_force_N"] == pytest.approx(three[0]["step"]["peak_force_N"], rel=1e-3)
 
 
 @pytest.mark.mpi
@@ -117,17 +117,17 @@ def test_ranking_of_loosened_native_filled_and_thicker(native, tmp_path):
     """A fibrous halo holds far less, a halo full of cement and a thicker screw in new bone hold more."""
     halo = Halo(1.0, 6.5, 20.0)
     void = 800.0
-    loose = solve(prepare(tmp_path / "loose", halo=halo))["steps"][0]["peak_force_N"]
-    filled = solve(prepare(tmp_path / "filled", halo=halo, cement=Cement(void)))["steps"][0]["peak_force_N"]
-    thick = solve(prepare(tmp_path / "thick", screw=Screw(8.5, 20.0, 2.75, 6.5)))["steps"][0]["peak_force_N"]
-    reference = native[0]["steps"][0]["peak_force_N"]
+    loose = solve(prepare(tmp_path / "loose", halo=halo))["step"]["peak_force_N"]
+    filled = solve(prepare(tmp_path / "filled", halo=halo, cement=Cement(void)))["step"]["peak_force_N"]
+    thick = solve(prepare(tmp_path / "thick", screw=Screw(8.5, 20.0, 2.75, 6.5)))["step"]["peak_force_N"]
+    reference = native[0]["step"]["peak_force_N"]
     assert loose < 0.5 * reference < reference < min(filled, thick)
 
 
 def test_a_run_that_cannot_go_on_keeps_its_curve(tmp_path):
     """Forbid the solver to converge half-way: the result is partial, says where, and has its curve."""
     directory = prepare(tmp_path / "short")
-    code = ("import sys, fem.newton as n, fem.pullout as p; from pathlib import Path; from mpi4py import MPI;"
+    code = ("import sys, fem.newton as n, fem.march as p; from pathlib import Path; from mpi4py import MPI;"
             "from fem.__main__ import solve; real = p.solve; count = [0]\n"
             "def failing(*a):\n    count[0] += 1\n    return real(*a) if count[0] < 6 else n.Outcome(False, 1, 0, 'told to')\n"
             "p.solve = failing\nsys.exit(solve(MPI.COMM_WORLD, Path(sys.argv[1])))")

@@ -27,6 +27,11 @@ def comparison(tmp_path_factory):
     return synthetic.comparison(tmp_path_factory.mktemp("results") / "comparison")
 
 
+@pytest.fixture(scope="module")
+def cyclic(tmp_path_factory):
+    return synthetic.cyclic_comparison(tmp_path_factory.mktemp("results") / "cyclic")
+
+
 class Page(HTMLParser):
     def __init__(self, path):
         super().__init__()
@@ -90,7 +95,7 @@ def test_outline_of_a_surface():
 def test_figures_of_a_run_and_of_a_comparison(comparison):
     found = runs(comparison)
     assert [run.name for run in found][0] == "L3 native"
-    made = figures.run_figures(found[2])
+    made = figures.step_figures(found[2].solved[0])
     assert set(made) == {"curve", "cut", "peak", "mesh"}
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in made.values())
     assert set(figures.comparison_figures(found, comparison / "figures")) == {"curves", "peaks"}
@@ -99,7 +104,7 @@ def test_figures_of_a_run_and_of_a_comparison(comparison):
 def test_a_figure_that_cannot_be_made_is_named_and_the_rest_is_made(tmp_path, capsys):
     folder = synthetic.run(tmp_path / "run", "broken", dim=2)
     (folder / "peak.vtu").write_text("not a grid")
-    made = figures.run_figures(Run(folder))
+    made = figures.step_figures(Run(folder).solved[0])
     assert set(made) == {"curve", "cut", "mesh"}
     assert "no figure of the peak" in capsys.readouterr().err
 
@@ -116,7 +121,46 @@ def test_spatial_view_or_a_sentence_why_not(tmp_path, capsys):
     assert picture.shape[2] == 3 if picture is not None else "no spatial view" in capsys.readouterr().err
 
 
+def test_figures_of_a_cyclic_test_and_of_a_comparison_of_them(cyclic):
+    found = runs(cyclic)
+    assert [step.name for step in found[2].solved][:2] == [f"{found[2].name}, native (1st)",
+                                                           f"{found[2].name}, after cement (2nd)"]
+    assert [step.directory.name for step in found[2].solved] == ["2-cycle", "4-cycle", "5-pullout"]
+    made = figures.step_figures(found[0].solved[0])
+    assert set(made) == {"cycles", "reference", "static", "halo", "cut", "peak", "mesh"}
+    assert set(figures.comparison_figures(found, cyclic / "figures")) == {"cycles", "curves", "peaks"}
+    assert set(figures.comparison_figures(found[:1], cyclic / "figures")) == {"cycles", "peaks"}
+
+
+def test_numbers_of_runs_with_cycles_pullout_or_both(cyclic):
+    native, pulled, rescued, held = runs(cyclic)
+    assert native.number("load_at_loosening_N") == pytest.approx(620) and native.number("peak_force_N") is None
+    assert rescued.number("load_at_loosening_N") == pytest.approx(820)    # the last cyclic test
+    assert pulled.number("peak_force_N") == pytest.approx(120, rel=0.01)
+    assert held.number("load_at_loosening_N") is None
+    assert "cycles to loosening" in native.text() and "4-cycle" in rescued.text() and "peak force" in pulled.text()
+
+
 # failure
+
+@pytest.mark.parametrize("change, kind, said", [
+    ({}, 1, "halo is up to 1.5 mm thick, visible on CT"),
+    ({"small_strain_until_mm": None}, 4, "turned by 11.3°"),
+    ({}, 1, "trend only beyond 1.5 mm at the head, where it was 3.1°: no proof"),
+    ({"metal_utilisation": 1.02}, 3, "102 % of its yield"), ({"metal_fatigue_margin": 0.8}, 3, "0.8 times"),
+    ({"loosened": False}, None, "held 5200 cycles"), ({"cycles": None}, None, "not get far enough")])
+def test_failure_of_a_cyclic_test_follows_the_numbers(cyclic, change, kind, said):
+    step = runs(cyclic)[0].solved[0]
+    judged = failure.judge(step.directory, step.numbers | change, step.problem)
+    assert judged["failure_type"] == kind and said in judged["failure_evidence"], judged
+
+
+def test_cut_out_counts_the_axial_motion(tmp_path):
+    step = {"kind": "cycle", "loosened": True, "cycles": 900, "cycles_to_loosening": 900, "load_at_loosening_N": 190.0,
+            "axial_displacement_mm": -1.4, "angle_deg": 4.0, "head_displacement_mm": 5.4, "peak_load_N": 190.0}
+    judged = failure.judge(tmp_path, step, {})
+    assert judged["failure_type"] == 2 and "1.4 mm along its axis" in judged["failure_evidence"]
+
 
 @pytest.mark.parametrize("end, stopped, kind, said", [
     (240.0, 0.6, 2, "fell by 20 %"), (298.0, 2.0, 2, "came out by 2.00 mm"), (300.0, 0.2, None, "before the force")])
@@ -129,11 +173,12 @@ def test_failure_type_follows_the_numbers(tmp_path, end, stopped, kind, said):
 
 def test_yielding_metal_is_breakage_and_damage_is_measured(tmp_path):
     run = Run(synthetic.run(tmp_path / "run", "soft screw"))
-    judged = failure.judge(run.directory, run.step, run.problem)
+    step = run.solved[0].numbers
+    judged = failure.judge(run.directory, step, run.problem)
     assert judged["failure_type"] == 2 and "7 % of its yield" in judged["failure_evidence"]
     assert "mm³" in judged["failure_evidence"]
     soft = {"laws": [{"name": "screw", "strength": 55.0}]}
-    assert failure.judge(run.directory, run.step, soft)["failure_type"] == 3
+    assert failure.judge(run.directory, step, soft)["failure_type"] == 3
     assert failure.judge(run.directory, {}, {})["failure_type"] is None
 
 
@@ -157,6 +202,16 @@ def test_report_of_a_comparison(comparison):
                  "Inject 2 ml of PMMA into the halo"):
         assert said in text, said
     assert len(page.images) == 2 + 4 * 4
+
+
+def test_report_of_cyclic_tests(cyclic):
+    page = Page(report.comparison(cyclic))
+    text = str(page)
+    for said in ("Cyclic loading, native (1st)", "Cyclic loading, after cement (2nd)", "Pullout", "load at loosening N",
+                 "1.32", "0.87", "1, loosening",
+                 "End of the test: the head has moved by 5.4 mm", "blocks of cycles 60"):
+        assert said in text, said
+    assert len(page.images) == 3 + 5 * 7 + 2 * 4
 
 
 def test_a_comparison_keeps_the_figures_that_its_runs_have_drawn(comparison):

@@ -17,11 +17,12 @@ import meshes
 from meshes import specimen as lab
 from meshes.labmesh import LabMesh
 import scenarios
-from scenarios import assemble, protocol, runner, solve, spec
+from scenarios import assemble, protocol, runner, solve, spec, words
 from scenarios.loader import load, read, schema_text
+from scenarios.resolved import resolved_text
 from scenarios.result import Comparison, Result
 from scenarios.trouble import BadInput
-from scenarios.units import Quantity
+from scenarios.units import Quantity, Ramp
 
 ROOT = Path(__file__).resolve().parent.parent
 SHIPPED = sorted((ROOT / "scenarios").glob("*.yaml"))
@@ -54,6 +55,7 @@ def test_shipped_scenarios_are_valid_and_explained(file):
 
 def test_shipped_scenarios_are_the_lab_series():
     series = "native loosened augmented_halo oversized_revision fenestrated foam_f543 cylinder_native"
+    series += " toggle_native toggle_augmented rescue revise_plus1 revise_plus2"
     assert set(series.split()) <= {file.stem for file in SHIPPED}
 
 
@@ -87,6 +89,7 @@ def test_every_default_says_where_it_comes_from():
     ("mm^3", "2 ml", 2000), ("mm^3", "2 cm³", 2000), ("mm^3", "1.5e3 mm^3", 1500), ("mg/cm^3", "0.07 g/cm^3", 70),
     ("mg/cm^3", "70 kg/m^3", 70), ("mg/cm^3", "15 lb/ft^3", 240.2769), 
     ("deg", "0.5 rad", 28.64789), ("deg", "-3 °", -3),
+    ("Hz", "0.5 Hz", 0.5), ("Hz", "2e-3 kHz", 2),
     ("%", "20 %", 20), ("%", "20%", 20), ("mm/N", "1 µm/N", 1e-3), ("mm", "1e1 mm", 10),
 ])  # fmt: skip
 def test_units_are_converted_once(unit, text, value):
@@ -95,6 +98,99 @@ def test_units_are_converted_once(unit, text, value):
 
 def test_limits_hold_to_the_last_digit():
     assert Quantity("mm", 2, 12, "").convert("1.2 cm") == 12.0
+
+
+# -- cyclic loading ----------------------------------------------------------------------------------------------------
+
+
+def cycle_of(directory, body, *more, **blocks):
+    """The first cycle of a scenario with the step `cycle: body`."""
+    scenario = load(write(directory, ["insert:", f"cycle: {body}", *more], **blocks))
+    return next(step for _, kind, step in scenario.steps() if kind == "cycle")
+
+
+@pytest.mark.parametrize(("text", "ramp"), [
+    ("0.1 N/cycle", (0.1, None)), ("  1e-4 kN / cycle ", (0.1, None)), ("0.1 N per cycle", (0.1, None)),
+    ("25 N every 250 cycles", (25, 250)), ("0.025 kN every 1 cycle", (25, 1)), ("constant", (0, None)),
+])  # fmt: skip
+def test_ramps(text, ramp):
+    made = Ramp.read(text)
+    assert (made.step_N, made.every) == ramp and Ramp.read(str(made)) == made
+
+
+@pytest.mark.parametrize(("name", "wanted"), [
+    ("weiser", dict(start_N=100, ramp_N_per_cycle=0.1, step_N=None, every_cycles=None, ratio=None, minimum_N=50,
+                    frequency_Hz=0.5, stop=dict(head_displacement_mm=5.4, cycles=1_000_000))),
+    ("kueny", dict(start_N=75, ramp_N_per_cycle=None, step_N=25, every_cycles=250, ratio=None, minimum_N=25,
+                   frequency_Hz=1, stop=dict(head_displacement_mm=5.4, cycles=1_000_000))),
+    ("lai", dict(start_N=100, ramp_N_per_cycle=0, step_N=None, every_cycles=None, ratio=None, minimum_N=10,
+                 frequency_Hz=1, stop=dict(head_displacement_mm=None, cycles=10_000))),
+])  # fmt: skip
+def test_published_protocols(tmp_path, name, wanted):
+    stop = {"angle_deg": None, "load_N": None, "stiffness_loss": None} | wanted.pop("stop")
+    loading = cycle_of(tmp_path, f"{{preset: {name}}}").loading
+    assert loading == {"axis": "craniocaudal", "lever_arm_mm": 10, "tolerance": 0.02, "stop": stop} | wanted
+    assert json.loads(json.dumps(loading)) == loading
+
+
+def test_what_is_given_overrides_the_preset(tmp_path):
+    given = "{preset: kueny, axis: [0, 3, 4], ratio: 0.2, start: 0.2 kN, ramp: 1 N/cycle, stop: {load: 500 N}}"
+    loading = cycle_of(tmp_path, given).loading
+    assert loading["axis"] == [0, 0.6, 0.8] and loading["start_N"] == 200 and loading["frequency_Hz"] == 1
+    assert (loading["ratio"], loading["minimum_N"]) == (0.2, None), "a given ratio replaces the minimum of the preset"
+    assert (loading["ramp_N_per_cycle"], loading["step_N"], loading["every_cycles"]) == (1, None, None)
+    assert loading["stop"]["load_N"] == 500 and loading["stop"]["head_displacement_mm"] == 5.4
+
+
+def test_without_a_preset_little_needs_saying(tmp_path):
+    loading = cycle_of(tmp_path, "{start: 150 N, stop: {stiffness_loss: 50 %, angle: 15 deg}, tolerance: 5 %}").loading
+    assert (loading["start_N"], loading["ramp_N_per_cycle"], loading["ratio"]) == (150, 0, 0.1)
+    assert loading["frequency_Hz"] is None and loading["tolerance"] == 0.05
+    assert loading["stop"] == {"head_displacement_mm": None, "angle_deg": 15, "cycles": 1_000_000, "load_N": None,
+                               "stiffness_loss": 0.5}  # fmt: skip
+
+
+@pytest.mark.parametrize("steps", [
+    ["halo: {thickness: 1 mm}", "cycle: {preset: lai}"],
+    ["augment: {volume: 2 ml, target: tip}", "cycle: {preset: lai}", "pullout:"],
+    ["cycle: {preset: lai}", "cycle: {preset: weiser}"],
+    ["cycle: {preset: lai}", "revise: {diameter: 7.5 mm}", "augment: {volume: 2 ml, target: halo}", "pullout:"],
+])  # fmt: skip
+def test_orders_of_steps_with_cycles(tmp_path, steps):
+    assert load(write(tmp_path, ["insert:", *steps]))
+
+
+def test_cement_in_a_halo_yet_unknown_is_not_judged(tmp_path):
+    """The size of the halo that cycling makes is known when it is done: what fills it is not refused, nor foretold."""
+    screw = "{diameter: 4 mm, length: 30 mm, pitch: 2.75 mm, core_diameter: 2.5 mm}"
+    for made, fits in (("cycle: {preset: weiser}", True), ("halo: {thickness: 0.1 mm}", False)):
+        steps = ["insert:", made, "augment: {volume: 3 ml, target: halo}", "pullout:"]
+        file = write(tmp_path, steps, specimen="{level: T4, bmd: 70 mg/cm^3}", screw=screw)
+        assert fits or "do not fit" in read(file).problems[0].message
+        assert not fits or not {("derived", "halo_void"), ("derived", "cement_bulk_volume")} & resolve(file).keys()
+
+
+def test_resolved_cycle_names_preset_and_choice():
+    found = resolve(ROOT / "scenarios" / "rescue.yaml")
+    step = ("protocol", 1, "cycle")
+    source = "preset: weiser, Weiser 2021, Global Spine J 11:679"
+    assert found[*step, "ramp"] == {"value": "0.1 N/cycle", "source": source}
+    assert found[*step, "stop", "head_displacement"] == {"value": 5.4, "unit": "mm", "source": source}
+    assert found[*step, "minimum"]["value"] == 50 and "same laboratory" in found[*step, "minimum"]["source"]
+    assert found[*step, "stop", "cycles"]["value"] == 1_000_000
+    assert found[*step, "stop", "cycles"]["source"].startswith("default: halofix's choice")
+    assert found[*step, "lever_arm"] == {"value": 10.0, "unit": "mm", "source": "given"}
+
+
+def test_a_cycle_in_words(tmp_path):
+    body = "{preset: kueny, axis: [0, 3, 4], start: 80 N, stop: {cycles: 500}}"
+    file = write(tmp_path, ["insert:", "cycle: {preset: weiser}", f"cycle: {body}"])
+    _, one, two = words.protocol(YAML(typ="safe").load(resolved_text(load(file))), {})
+    assert one == ("Load the head cyclically, craniocaudally 10 mm off the bone, at 0.5 Hz: a peak of 100 N, growing by "
+                   "0.1 N each cycle, and back to 50 N, until the head has moved 5.4 mm or 1000000 cycles are done "
+                   "(after Weiser 2021, Global Spine J 11:679).")  # fmt: skip
+    assert "along [0, 0.6, 0.8]" in two and "80 N, growing by 25 N every 250 cycles, and back to 25 N" in two
+    assert "5.4 mm or 500 cycles are done (after Kueny 2014" in two
 
 
 # -- from scenario to mesh and problem ---------------------------------------------------------------------------------
@@ -193,8 +289,6 @@ def leaves(tree, path=()):
 
 
 def resolve(file):
-    from scenarios.resolved import resolved_text
-
     return dict(leaves(YAML(typ="safe").load(resolved_text(load(file)))))
 
 
@@ -227,7 +321,7 @@ step(1, 100.0, 0.02, 0.1); step(2, 200.0, 0.04, 0.2); step(3, 150.0, 0.06, 0.3)
 """
 DONE = """
 pull = dict(kind="pullout", peak_force_N=200.0, displacement_at_peak_mm=0.04, stiffness_N_per_mm=5000.0, steps=3)
-open(d + "/outcome.json", "w").write(json.dumps(dict(status="completed", reason="the force fell 20 %", steps=[pull])))
+open(d + "/outcome.json", "w").write(json.dumps(dict(status="completed", reason="the force fell 20 %", step=pull)))
 """
 
 
@@ -359,7 +453,7 @@ def test_compare_goes_on_past_a_failure(bench, tmp_path, capsys):
 
 def test_a_batch_log_has_plain_lines(bench, capsys):
     scenarios.run(CYLINDER, out="here")
-    assert "cylinder_native: step 1, 0.020 mm, 100 N" in capsys.readouterr().out
+    assert "bone_cylinder: step 1, 0.020 mm, 100 N" in capsys.readouterr().out
 
 
 # -- the command line --------------------------------------------------------------------------------------------------

@@ -74,7 +74,7 @@ def scenario(python, file, ranks, resolution=None):
         command = [*python, "-m", "scenarios.cli", "run", file, "--out", str(target), "-n", str(ranks)]
         seconds, _, _ = run(command + (["--resolution", resolution] if resolution else []))
         outcome = json.loads((target / "outcome.json").read_text())
-    step, phases = outcome["steps"][0], outcome["seconds"]
+    step, phases = outcome["step"], outcome["seconds"]
     return {"scenario": Path(file).stem, "resolution": resolution or "as in file", "ranks": ranks,
             "cells": outcome["cells"], "dofs": outcome["dofs"], "peak N": step["peak_force_N"], "steps": step["steps"],
             "Newton": outcome["newton_iterations"], "CG": step["linear_iterations"], "wall s": seconds,
@@ -122,7 +122,7 @@ def flat(python, files):
             wall, _, _ = run([*python, "-m", "fem", folder])
             outcome = json.loads((Path(folder) / "outcome.json").read_text())
         rows.append({"mesh": name, "model": "axisymmetric", "cells": outcome["cells"], "dofs": outcome["dofs"],
-                     "peak N": outcome["steps"][0]["peak_force_N"], "meshing s": meshing, "solving s (process)": wall,
+                     "peak N": outcome["step"]["peak_force_N"], "meshing s": meshing, "solving s (process)": wall,
                      "solver s": outcome["seconds_total"], "memory MiB": outcome["memory_MiB"],
                      **{f"{k} %": 100 * v / outcome["seconds_total"] for k, v in outcome["seconds"].items()}})
         print(rows[-1], flush=True)

@@ -1,0 +1,27 @@
+"""Rows that a loading step records, and the stiffness read off them."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+
+@dataclass
+class Curve:
+    """One row a converged step; names are the columns of its CSV file."""
+
+    rows: list = field(default_factory=list)
+
+    def add(self, **row):
+        self.rows.append(row)
+
+    def column(self, name):
+        return np.array([r[name] for r in self.rows])
+
+
+def secant_stiffness(displacement, force):
+    """Slope (N/mm) between 10 and 50 % of the largest force on the rising branch, or None."""
+    k = int(np.argmax(force))
+    if k == 0 or force[k] <= 0.0:
+        return None
+    lo, hi = np.interp([0.1 * force[k], 0.5 * force[k]], np.maximum.accumulate(force[: k + 1]), displacement[: k + 1])
+    return float(0.4 * force[k] / (hi - lo)) if hi > lo else None

@@ -1,0 +1,404 @@
+"""Cyclic loading of the screw head (toggling): static lateral curve, then blocks of cycles until the screw is loose.
+
+Each block jumps over dN cycles. From the peak of the last block follow the fatigue rates; damage and ratchet strain grow by
+them, the new peak is solved in force control, and the rates there give the error of the jump (Euler against Heun, as a
+volume of damaged bone). Now and then a reference cycle is solved to its minimum and back: stiffness, hysteresis and
+micromotion come from it.
+
+A step that does not converge is no failure of the screw: the screw is then driven on under displacement control with the
+same damage, and has failed only if the largest force on that way stays below the load.
+"""
+
+import numpy as np
+
+from fem.curve import Curve, secant_stiffness
+from fem.fatigue import Fatigue
+from fem.halo import Halo
+from fem.interface import motion
+from fem.march import March
+
+STATIC_STEP = 0.02, 0.25, 0.1  # mm, first, largest and smallest of the static curve
+UNLOADING = 4  # steps of a reference cycle, each way
+BLOCK_GROWTH = 0.12, 0.02  # aimed-at growth of the head displacement over a block: of itself, at least (mm)
+LONGEST_BLOCK = 2.0  # times the one before
+SHORTEST = 0.25  # cycles
+THRESHOLDS = (0.5, 1.0, 2.0)  # mm of head displacement, reported beside the protocol's stop
+REFERENCE_GROWTH = 1.5  # of the head displacement between two reference cycles
+MUCH_STRAIN, STRAINED_SHARE = 0.1, 0.05  # small strain is left where bone of 5 % of the screw's volume is strained by 10 %
+SMALLEST_ERROR_VOLUME = 10.0  # mm^3: errors are measured against at least that much damage
+
+
+class Cycle:
+    """A cyclic step on a model; arguments as for `fem.pullout.Pullout`."""
+
+    kind = "cycle"
+
+    def __init__(self, model, solver, problem, clock, watch):
+        loading = problem["loading"]
+        self.model, self.loading, self.clock, self.watch = model, loading, clock, watch
+        self.march = March(model, solver, clock, model.grip)
+        self.fatigue = Fatigue(model, problem["laws"])
+        self.halo = Halo(model, problem)
+        self.static, self.blocks, self.reference = Curve(), Curve(), Curve()
+        self.cycles = 0.0
+        self.block = 1.0
+        self.next_reference = 0.0
+        self.strained = None  # (head displacement, cycles) at which small strain is left
+        self.loosened = None  # (cycles, load)
+        self.confirmed = None
+        self.reason, self.static_error = "", 0.0
+        stop = loading["stop"]
+        self.limit = stop.get("head_displacement_mm")
+
+    # ---- the protocol -------------------------------------------------------------------------------------------
+
+    def peak_load(self, cycles):
+        """Peak load (N) of cycle number `cycles` (the first is 0)."""
+        l = self.loading
+        if l.get("ramp_N_per_cycle"):
+            return l["start_N"] + l["ramp_N_per_cycle"] * cycles
+        if l.get("step_N"):
+            return l["start_N"] + l["step_N"] * np.floor(cycles / l["every_cycles"] + 1e-9)
+        return l["start_N"]
+
+    def minimum_load(self, cycles):
+        l = self.loading
+        return l["minimum_N"] if l.get("minimum_N") is not None else l["ratio"] * self.peak_load(cycles)
+
+    # ---- the step -----------------------------------------------------------------------------------------------
+
+    def run(self):
+        """Static curve, first loading, blocks of cycles, unloading; returns 'completed' or 'partial'."""
+        if not self.static.rows:
+            self._static_curve()
+        if not self.blocks.rows:
+            if not self._load_to(self.peak_load(0.0)):
+                return self._end()
+            self._record(0.0)
+            self._reference_cycle()
+            self.watch.checkpoint(self, 0)
+        while not self._stopped():
+            if not self._block():
+                break
+            self.watch.checkpoint(self, len(self.blocks.rows))
+        return self._end()
+
+    KEPT = ("cycles", "block", "next_reference", "strained", "loosened", "confirmed", "reason", "static_error")
+
+    def memory(self):
+        """(JSON-ready, {name: (array, kind)}) from which `recall` goes on."""
+        rows = {name: getattr(self, name).rows for name in ("static", "blocks", "reference")}
+        kept = {name: getattr(self, name) for name in self.KEPT}
+        return rows | {"kept": kept, "snapshots": self.halo.snapshots}, {"omega": (self.fatigue.omega, "cell")}
+
+    def recall(self, memory, arrays):
+        for name in ("static", "blocks", "reference"):
+            getattr(self, name).rows = memory[name]
+        for name, value in memory["kept"].items():
+            setattr(self, name, value)
+        self.halo.snapshots, self.fatigue.omega = memory["snapshots"], arrays["omega"]
+
+    def _static_curve(self):
+        """Displacement control to the protocol's stop on the fresh screw; then everything is as before."""
+        march, grip = self.march, self.model.grip
+        before = self.model.state()
+        setting = grip.setting
+        end = self.limit or 2.0
+        size, largest, smallest = STATIC_STEP
+        self._static_row()
+        while grip.displacement() < end - 1e-6:
+            outcome = march.attempt(size, lambda: grip.drive(size))
+            if not outcome.converged:
+                size *= 0.5
+                if size < smallest:
+                    break  # the cortex breaks: what the screw held until then is its capacity
+                continue
+            self._static_row()
+            self.watch.preparing("static curve", grip.displacement() / end, grip.force(), grip.displacement())
+            size = min(size * (1.5 if outcome.newton <= 8 else 1.0 if outcome.newton < 15 else 0.6), largest)
+        self.static_error = march.imbalance
+        self._return_to(before, setting)
+        march.enter(dict.fromkeys(march.BOOK, 0.0))
+
+    def _static_row(self):
+        grip = self.model.grip
+        self.static.add(displacement_mm=grip.displacement(), force_N=grip.force(), angle_deg=grip.angle())
+
+    def _return_to(self, state, setting):
+        self.model.restore(state)
+        self.model.grip.setting = setting
+        self.march.begin()
+
+    def _load_to(self, load):
+        """Force control from the present load to `load`; False if the screw has failed on the way."""
+        march, grip = self.march, self.model.grip
+        march.turn()
+        start = grip.load
+        size = 0.25 * (load - start)
+        while abs(grip.load - load) > 1e-9:
+            left = load - grip.load
+            size = np.sign(left) * min(abs(size), abs(left))
+            outcome = march.attempt(abs(size), lambda: grip.press(grip.load + size))
+            if outcome.converged:
+                size *= 1.5 if outcome.newton <= 8 else 1.0
+            else:
+                size *= 0.5
+                if abs(size) < 0.01 * abs(load - start):
+                    return self._drive_through(load)
+        march.turn()
+        return True
+
+    def _drive_through(self, load):
+        """Displacement control until the force reaches `load` (then True, under force control) or the screw has failed."""
+        march, grip = self.march, self.model.grip
+        march.turn()
+        size, highest, began = 0.01, 0.0, grip.displacement()
+        end = max(self.limit or 0.0, began + 1.0)
+        while True:
+            outcome = march.attempt(size, lambda: grip.drive(size))
+            if not outcome.converged:
+                size *= 0.5
+                if size < 1e-4:
+                    self.reason = (f"no equilibrium was found at {grip.displacement():.2f} mm after {self.cycles:.0f} cycles: "
+                                   f"{outcome.reason}")
+                    return False
+                continue
+            highest = max(highest, grip.force())
+            if grip.force() >= load:
+                march.turn()
+                return march.attempt(0.1, lambda: grip.press(load)).converged
+            if grip.displacement() >= end:
+                self.loosened = self.cycles, float(load)
+                self.confirmed = "static capacity below the load, displacement control"
+                self.reason = (f"the screw holds at most {highest:.0f} N under displacement control, less than the load of "
+                               f"{load:.0f} N")
+                return False
+            size = min(1.5 * size, 0.2) if outcome.newton <= 8 else size
+
+    def _block(self):
+        """One jump over cycles; False when the step is over for another reason than a stop criterion."""
+        march, grip, fatigue = self.march, self.model.grip, self.fatigue
+        before, setting, book = self.model.state(), grip.setting, march.book()
+        omega, at = fatigue.omega.copy(), grip.displacement()
+        with self.clock("fatigue"):
+            x, flow = fatigue.measure()
+            rate = fatigue.rate(x)
+        while True:
+            cycles, load = self._reach(self.block)
+            jump = fatigue.jump(rate * cycles, flow)
+            outcome = march.attempt(cycles, lambda: grip.press(load), jump)
+            if outcome.converged:
+                with self.clock("fatigue"):
+                    rate_end = fatigue.rate(fatigue.measure()[0])
+                    mean = omega + 0.5 * cycles * (rate + rate_end)
+                    error = self._error(fatigue.damage(mean), jump.damage)
+                if error <= self.loading["tolerance"] or cycles <= SHORTEST:
+                    break
+                self._return_to(before, setting)
+                march.enter(book)
+                self.block = cycles * max(0.3, 0.8 * (self.loading["tolerance"] / error) ** 0.5)
+            else:
+                self.block = 0.5 * cycles
+                if self.block < SHORTEST:
+                    if not self._drive_through(load):
+                        self._record(np.nan)
+                        return False
+                    error = np.nan
+                    mean = omega
+                    cycles = 0.0
+                    break
+        fatigue.omega = mean  # Heun: the next block starts from the corrected damage
+        self.cycles += cycles
+        grown = grip.displacement() - at
+        wanted = max(BLOCK_GROWTH[0] * at, BLOCK_GROWTH[1])
+        factor = min(wanted / grown, LONGEST_BLOCK) if grown > 0.0 else LONGEST_BLOCK
+        if error > 0.0:
+            factor = min(factor, 0.9 * (self.loading["tolerance"] / error) ** 0.5)
+        self.block = max(cycles, SHORTEST) * max(factor, 0.3)
+        self._record(error)
+        if grip.displacement() >= self.next_reference:
+            self._reference_cycle()
+        return True
+
+    def _reach(self, cycles):
+        """(cycles, peak load): not over the protocol's end, and not over a rise of a stepped load, which is a block of its own."""
+        stop = self.loading["stop"]
+        if stop.get("cycles"):
+            cycles = min(cycles, stop["cycles"] - self.cycles)
+        if stop.get("load_N") and self.loading.get("ramp_N_per_cycle"):
+            cycles = min(cycles, max((stop["load_N"] - self.peak_load(self.cycles)) / self.loading["ramp_N_per_cycle"], SHORTEST))
+        if self.loading.get("step_N"):
+            every = self.loading["every_cycles"]
+            rise = every * (np.floor(self.cycles / every + 1e-9) + 1.0)
+            cycles = min(cycles, rise - self.cycles)
+        return cycles, self.peak_load(self.cycles + cycles)
+
+    def _error(self, better, plain):
+        """Volume of the damage by which two estimates differ, over the volume of damage."""
+        w = self.model.quadrature.weights
+        sums = [self.march.total(np.sum(w * np.abs(better - plain))), self.march.total(np.sum(w * better))]
+        return sums[0] / max(sums[1], SMALLEST_ERROR_VOLUME)
+
+    def _reference_cycle(self):
+        """Unload to the minimum and load again; everything is as before afterwards."""
+        march, grip, i = self.march, self.model.grip, self.model.interface
+        before, setting, book = self.model.state(), grip.setting, march.book()
+        peak, low = grip.load, self.minimum_load(self.cycles)
+        velocity = march.velocity, march.previous, march.last_tear
+        points = [(grip.displacement(), peak)]
+        jump, angle = i.jump.copy(), grip.angle()
+        done = True
+        for load in (*np.linspace(peak, low, UNLOADING + 1)[1:], *np.linspace(low, peak, UNLOADING + 1)[1:]):
+            if len(points) in (1, UNLOADING + 1):
+                march.turn()
+            done = self._ease(load)
+            if not done:
+                break
+            points.append((grip.displacement(), load))
+            if len(points) == UNLOADING + 1:
+                moved = motion(i, i.jump - jump, self.model.comm)
+                moved = {k: moved.get(k) for k in ("micromotion_um", "largest_slip_um", "mean_opening_um")}
+                turned = angle - grip.angle()
+        if done:
+            u, f = np.array(points).T
+            down, up = slice(0, UNLOADING + 1), slice(UNLOADING, None)
+            change = u[-1] - u[UNLOADING]
+            self.reference.add(cycles=self.cycles, peak_load_N=peak, minimum_load_N=low, head_displacement_mm=u[0],
+                               range_mm=change, stiffness_N_per_mm=(peak - low) / change, **moved,
+                               hysteresis_N_mm=float(np.trapezoid(f[up], u[up]) + np.trapezoid(f[down], u[down])),
+                               angle_range_deg=turned)
+        self._return_to(before, setting)
+        march.enter(book)
+        march.velocity, march.previous, march.last_tear = velocity
+        self.next_reference = REFERENCE_GROWTH * grip.displacement()
+
+    def _ease(self, load, depth=0):
+        """One step to `load` under force control, halved up to four times; False where no equilibrium is found."""
+        grip = self.model.grip
+        start = grip.load
+        if self.march.attempt(abs(load - start), lambda: grip.press(load)).converged:
+            return True
+        return depth < 4 and self._ease(0.5 * (start + load), depth + 1) and self._ease(load, depth + 1)
+
+    # ---- what is recorded ---------------------------------------------------------------------------------------
+
+    def _record(self, error):
+        m, march, grip = self.model, self.march, self.model.grip
+        halo = self.halo.measure()
+        self.blocks.add(block=len(self.blocks.rows), cycles=self.cycles, peak_load_N=grip.force(),
+                        head_displacement_mm=grip.displacement(), angle_deg=grip.angle(),
+                        axial_displacement_mm=grip.axial_displacement(), halo_volume_mm3=halo["volume_mm3"],
+                        damage_volume_mm3=self.halo.damage_volume(), max_damage=march.largest(m.damage.lost()),
+                        jump_error=float(error), external_work_N_mm=march.work, stored_energy_N_mm=march.stored,
+                        dissipated_energy_N_mm=march.dissipated)
+        row = self.blocks.rows[-1]
+        if self.strained is None and self._much_strained():
+            self.strained = row["head_displacement_mm"], self.cycles
+        self.halo.snapshot(self.cycles, row["head_displacement_mm"], halo)
+        if self.limit:
+            progress = min(1.0, row["head_displacement_mm"] / self.limit)
+        else:
+            progress = self.cycles / self.loading["stop"]["cycles"]
+        self.watch.step(self, row, {"cutbacks": march.cutbacks, "newton": march.newton, "linear": march.linear,
+                                    "next_block": self.block, "progress": progress})
+
+    def _much_strained(self):
+        m = self.model
+        strain = np.abs(m.trial_plastic_strain).max(axis=-1)  # plastic; the elastic part is below 1 %
+        w = m.quadrature.weights
+        bone = self.halo.bone[:, None] & (strain > MUCH_STRAIN)
+        return self.march.total(np.sum(w * bone)) > STRAINED_SHARE * self.halo.screw_volume
+
+    def _stopped(self):
+        """Whether a stop criterion of the protocol is met; notes loosening."""
+        stop, row = self.loading["stop"], self.blocks.rows[-1]
+        if self.limit and row["head_displacement_mm"] >= self.limit:
+            self.loosened = self._at(self.limit)
+            self.confirmed = "head displacement reached at equilibrium"
+            self.reason = f"the head was displaced by {self.limit:g} mm"
+        elif stop.get("angle_deg") and row["angle_deg"] >= stop["angle_deg"]:
+            self.loosened = self.cycles, row["peak_load_N"]
+            self.confirmed = "angle reached at equilibrium"
+            self.reason = f"the screw had turned by {stop['angle_deg']:g} degrees"
+        elif stop.get("stiffness_loss") and self._stiffness_loss() >= stop["stiffness_loss"]:
+            self.loosened = self.cycles, row["peak_load_N"]
+            self.confirmed = "stiffness lost at equilibrium"
+            self.reason = f"the screw had lost {100 * stop['stiffness_loss']:.0f} % of its stiffness"
+        elif self.cycles >= stop["cycles"] - 1e-6:
+            self.reason = f"{self.cycles:.0f} cycles were reached"
+        elif stop.get("load_N") and row["peak_load_N"] >= stop["load_N"] - 1e-6:
+            self.reason = f"the load of {stop['load_N']:g} N was reached"
+        return bool(self.reason)
+
+    def _stiffness_loss(self):
+        k = self.reference.column("stiffness_N_per_mm") if self.reference.rows else []
+        return 1.0 - k[-1] / k[0] if len(k) else 0.0
+
+    def _at(self, displacement):
+        """(cycles, load) at which the head first reached `displacement`, interpolated over the block; None if it did not."""
+        u, n = self.blocks.column("head_displacement_mm"), self.blocks.column("cycles")
+        past = np.flatnonzero(u >= displacement)
+        if not len(past):
+            return self.loosened if self.loosened and displacement <= (self.limit or np.inf) and u[-1] < displacement else None
+        k = past[0]
+        cycles = n[k] if k == 0 else np.interp(displacement, u[k - 1 : k + 1], n[k - 1 : k + 1])
+        return float(cycles), float(self.peak_load(cycles))
+
+    def _end(self):
+        """Keep the last peak, unload; 'completed' if a criterion or a confirmed failure ended the step."""
+        self.watch.peak()
+        self._final_angle = self.model.grip.angle(), self.model.grip.axial_displacement()
+        status = "completed" if self.loosened or not self.reason.startswith("no equilibrium") else "partial"
+        if status == "completed":
+            self._unload()
+        return status
+
+    def _unload(self):
+        grip = self.model.grip
+        self.march.turn()
+        for load in np.linspace(grip.force(), 0.0, UNLOADING + 1)[1:]:
+            if not self._ease(load):
+                return
+
+    def tables(self):
+        return {"static.csv": self.static.rows, "cycles.csv": self.blocks.rows, "reference.csv": self.reference.rows}
+
+    number = "block"  # column that counts the rows
+
+    def rows(self):
+        return self.blocks.rows
+
+    def documents(self):
+        return {"halo.json": self.halo.document()}
+
+    def progress(self, row):
+        return {"step": row["block"], "force_N": row["peak_load_N"], "displacement_mm": row["head_displacement_mm"],
+                "cycles": row["cycles"]}
+
+    def summary(self):
+        """Numbers of the step for outcome.json."""
+        last = self.blocks.rows[-1] if self.blocks.rows else {}
+        marks = sorted({*THRESHOLDS, *([self.limit] if self.limit else [])})
+        found = [(u, self._at(u) if last else self.loosened) for u in marks]
+        u, f = self.static.column("displacement_mm"), self.static.column("force_N")
+        out = {"kind": self.kind, "loosened": self.loosened is not None,
+               "cycles_to_loosening": self.loosened and self.loosened[0],
+               "load_at_loosening_N": self.loosened and self.loosened[1],
+               "cycles": self.cycles, "peak_load_N": last.get("peak_load_N"),
+               "head_displacement_mm": last.get("head_displacement_mm"), "angle_deg": last.get("angle_deg"),
+               "axial_displacement_mm": last.get("axial_displacement_mm"),
+               "thresholds": [{"head_displacement_mm": d, "cycles": at and at[0], "load_N": at and at[1]} for d, at in found],
+               "static_capacity_N": float(f.max()), "static_displacement_mm": float(u[f.argmax()]),
+               "static_stiffness_N_per_mm": secant_stiffness(u, f), "static_energy_balance_error": self.static_error,
+               "blocks": len(self.blocks.rows), "newton_iterations": self.march.newton,
+               "linear_iterations": self.march.linear, "cutbacks": self.march.cutbacks,
+               "stopped_because": self.reason, "failure_confirmed": self.confirmed}
+        if self.strained:
+            out |= {"small_strain_until_mm": self.strained[0], "small_strain_until_cycles": self.strained[1]}
+        if self.reference.rows:
+            first, end = self.reference.rows[0], self.reference.rows[-1]
+            out |= {"stiffness_N_per_mm": first["stiffness_N_per_mm"], "stiffness_loss": self._stiffness_loss(),
+                    "micromotion_um": first["micromotion_um"], "micromotion_end_um": end["micromotion_um"]}
+        if self.march.work > 0.0:
+            out["energy_balance_error"] = self.march.imbalance
+        return out | self.halo.summary()
