@@ -18,12 +18,13 @@ from fem.interface import motion
 from fem.march import March
 
 STATIC_STEP = 0.02, 0.25, 0.1  # mm, first, largest and smallest of the static curve
+PAST_PEAK = 0.97  # of its largest force: there the static curve ends
 UNLOADING = 4  # steps of a reference cycle, each way
 BLOCK_GROWTH = 0.12, 0.02  # aimed-at growth of the head displacement over a block: of itself, at least (mm)
 LONGEST_BLOCK = 2.0  # times the one before
 SHORTEST = 0.25  # cycles
 THRESHOLDS = (0.5, 1.0, 2.0)  # mm of head displacement, reported beside the protocol's stop
-REFERENCE_GROWTH = 1.5  # of the head displacement between two reference cycles
+REFERENCE_GROWTH, REFERENCE_UNTIL = 1.6, 2.0  # of the head displacement between two reference cycles; mm, the last one
 MUCH_STRAIN, STRAINED_SHARE = 0.1, 0.05  # small strain is left where bone of 5 % of the screw's volume is strained by 10 %
 SMALLEST_ERROR_VOLUME = 10.0  # mm^3: errors are measured against at least that much damage
 
@@ -115,6 +116,8 @@ class Cycle:
                 continue
             self._static_row()
             self.watch.preparing("static curve", grip.displacement() / end, grip.force(), grip.displacement())
+            if grip.force() < PAST_PEAK * self.static.column("force_N").max():
+                break
             size = min(size * (1.5 if outcome.newton <= 8 else 1.0 if outcome.newton < 15 else 0.6), largest)
         self.static_error = march.imbalance
         self._return_to(before, setting)
@@ -208,6 +211,7 @@ class Cycle:
                     cycles = 0.0
                     break
         fatigue.omega = mean  # Heun: the next block starts from the corrected damage
+        march.bond += march.total(self.model.interface.tire(cycles))
         self.cycles += cycles
         grown = grip.displacement() - at
         wanted = max(BLOCK_GROWTH[0] * at, BLOCK_GROWTH[1])
@@ -216,7 +220,7 @@ class Cycle:
             factor = min(factor, 0.9 * (self.loading["tolerance"] / error) ** 0.5)
         self.block = max(cycles, SHORTEST) * max(factor, 0.3)
         self._record(error)
-        if grip.displacement() >= self.next_reference:
+        if self.next_reference <= grip.displacement() <= REFERENCE_UNTIL:
             self._reference_cycle()
         return True
 

@@ -94,7 +94,7 @@ class Damage:
         self.initial = insertion
         maximum = np.array([law.get("damage_max", 0.0) if law["kind"] == "plastic" else 0.0 for law in laws])
         rate = np.array([law.get("damage_rate", 0.0) if law["kind"] == "plastic" else 0.0 for law in laws])
-        fatigue = np.array([bool(law.get("fatigue")) for law in laws])
+        fatigue = np.array(["life" in (law.get("fatigue") or {}) for law in laws])
         groups = [law.get("group", law["name"]) for law in laws]
         self.maximum = maximum[law_of_cell][:, None]
         self.rate = rate[law_of_cell][:, None]

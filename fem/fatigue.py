@@ -37,13 +37,13 @@ class Fatigue:
     """
 
     def __init__(self, model, laws):
-        """Args: laws: of problem.json; those with an entry `fatigue` {life, exponent, maximum, ratchet} tire."""
+        """Args: laws: of problem.json; those with a `fatigue` of {life, exponent, maximum, ratchet} tire."""
         self.model = model
 
         def table(key, otherwise):
             return np.array([(law.get("fatigue") or {}).get(key, otherwise) for law in laws])[model.law][:, None]
 
-        self.tires = np.array([bool(law.get("fatigue")) for law in laws])[model.law]
+        self.tires = np.array(["life" in (law.get("fatigue") or {}) for law in laws])[model.law]
         self.life, self.exponent = table("life", np.inf), table("exponent", 1.0)
         self.maximum, self.strain = table("maximum", 0.0), table("ratchet", 0.0)
         self.failure = -np.log(1.0 - LOSS / np.where(self.maximum > LOSS, self.maximum, 1.0))

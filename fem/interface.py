@@ -12,7 +12,7 @@ in the Coulomb bound and the bond damage d. The penalties follow the softer neig
 wrong scaling is what stops convergence.
 
 Bond damage: bilinear mixed mode with Benzeggagh-Kenane energy (Camanho and Davila 2002); strengths, energies and
-stiffnesses come with the problem.
+stiffnesses come with the problem. Under cyclic load bonds tire as well (`Interface.tire`).
 """
 
 import numpy as np
@@ -95,7 +95,7 @@ class Interface:
         self.Kn, self.Kt = bond("normal_stiffness", 0.0), bond("shear_stiffness", 0.0)
         self.strength = bond("normal_strength", 0.0), bond("shear_strength", 0.0)
         self.energy = bond("energy_I", 0.0), bond("energy_II", 0.0)
-        self.eta = bond("eta", 1.0)
+        self.eta, self.exponent = bond("eta", 1.0), bond("fatigue_exponent", 1.0)
         self.slip = np.zeros((n, dim))
         self.pressure = np.zeros(n)
         self.bond = np.where(self.cohesive, 1.0, 0.0)
@@ -186,11 +186,12 @@ class Interface:
         self.slip[:] = self.new_slip
         self.pressure = np.maximum(0.0, -self.kn * gn)
         self.closed = gn <= 0.0
-        return self._damage(gn) if np.any(self.cohesive) else 0.0
+        return self._damage() if np.any(self.cohesive) else 0.0
 
-    def _damage(self, gn):
-        """Bilinear mixed-mode bond damage (Benzeggagh-Kenane), never healing; returns released energy (N mm)."""
+    def _mixed(self):
+        """Of the cohesive points (c): opening, shear, their norm; separations at which the virgin bond starts and ends to break."""
         c = self.cohesive
+        gn = np.einsum("ij,ij->i", self.jump, self._normal)
         gt = self.jump - gn[:, None] * self._normal
         open_ = np.maximum(gn, 0.0)[c]
         shear = np.sqrt(np.einsum("ij,ij->i", gt, gt))[c]
@@ -203,10 +204,31 @@ class Interface:
         share = (Kt * beta**2) / K
         onset = 1.0 / np.sqrt((1 - beta**2) * (Kn / N) ** 2 + beta**2 * (Kt / S) ** 2)
         energy = GI + (GII - GI) * share ** self.eta[c]
-        final = np.maximum(2.0 * energy / (K * onset), 1.001 * onset)
+        return open_, shear, mixed, onset, np.maximum(2.0 * energy / (K * onset), 1.001 * onset)
+
+    def _damage(self):
+        """Bilinear mixed-mode bond damage (Benzeggagh-Kenane), never healing; returns released energy (N mm)."""
+        open_, shear, mixed, onset, final = self._mixed()
         d = np.clip(final * (mixed - onset) / (np.maximum(mixed, 1e-300) * (final - onset)), 0.0, 1.0)
-        new = np.minimum(self.bond[c], 1.0 - d)
-        released = 0.5 * (Kn * open_**2 + Kt * shear**2) * (self.bond[c] - new)
+        return self._break(np.minimum(self.bond[self.cohesive], 1.0 - d), open_, shear)
+
+    def tire(self, cycles):
+        """Bonds tire over `cycles` at the separations of the last peak; returns released energy (N mm, this rank).
+
+        x is the separation over that at which the bond breaks further under one load, and its life x^-b cycles.
+        """
+        if not np.any(self.cohesive):
+            return 0.0
+        open_, shear, mixed, onset, final = self._mixed()
+        bond = self.bond[self.cohesive]
+        reach = onset * final / (final - (1.0 - bond) * (final - onset))
+        x = np.minimum(mixed / reach, 1.0)
+        return self._break(bond * np.exp(-cycles * x ** self.exponent[self.cohesive]), open_, shear)
+
+    def _break(self, new, open_, shear):
+        """Set the bonds of the cohesive points; returns the energy that this releases (N mm, this rank)."""
+        c = self.cohesive
+        released = 0.5 * (self.Kn[c] * open_**2 + self.Kt[c] * shear**2) * (self.bond[c] - new)
         self.bond[c] = new
         return float(np.sum(self.points.weight[c] * released))
 

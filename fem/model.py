@@ -35,6 +35,7 @@ class Laws:
         self.onset = np.array([law.get("onset") or 1.0 for law in laws], dtype=float)
         self.k0 = np.array([law.get("hardening_strain") or 1.0 for law in laws], dtype=float)
         self.crushed = np.array([law.get("densification") or (0.0, 0.0, 0.0) for law in laws], dtype=float)
+        self.fatigue_limit = next((law["fatigue"]["limit"] for law in laws if "limit" in (law.get("fatigue") or {})), None)
         for k in range(n):
             if not np.allclose(self.C[k], self.C[k].T) or np.linalg.eigvalsh(self.C[k])[0] <= 0.0:
                 raise ValueError(f"the stiffness of {laws[k]['name']} is not symmetric positive definite")

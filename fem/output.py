@@ -100,7 +100,10 @@ class Watch:
             return comm.allreduce(float(field.max()) if field.size else 0.0, op=MPI.MAX)
 
         out = motion(m.interface, m.interface.jump, comm)
-        out["metal_utilisation"] = largest(cells["strength_utilisation"][m.domain.region == SCREW])
+        metal = m.domain.region == SCREW
+        out["metal_utilisation"] = largest(cells["strength_utilisation"][metal])
+        if limit := m.laws.fatigue_limit:
+            out["metal_fatigue_margin"] = limit / max(largest(cells["von_mises"][metal]), 1e-9)
         cement = np.isin(m.domain.region, CEMENT)
         if comm.allreduce(int(cement.sum())):
             out["cement_utilisation"] = largest(cells["strength_utilisation"][cement])

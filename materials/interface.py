@@ -24,7 +24,8 @@ def cohesive(bvtv):
     share = bvtv / v.reference_bvtv
     return {"normal_stiffness": float(v.normal_stiffness), "shear_stiffness": float(v.shear_stiffness),
             "normal_strength": v.normal_strength * share, "shear_strength": v.shear_strength * share,
-            "energy_I": v.energy_I * share, "energy_II": v.energy_II * share, "eta": float(v.eta)}
+            "energy_I": v.energy_I * share, "energy_II": v.energy_II * share, "eta": float(v.eta),
+            "fatigue_exponent": float(library.load("fatigue").interface_exponent)}
 
 
 def interface(name, bvtv):

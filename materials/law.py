@@ -54,7 +54,7 @@ class Law:
 
     tissue names laws whose damage is smoothed together, across the regions between them. densification: volumetric strain
     at which crushed pores close and two moduli (MPa) beyond it. fatigue: {life, exponent, maximum, ratchet}, see
-    `materials.fatigue`.
+    `materials.fatigue`, or of a metal {limit}, the largest stress (MPa) that it stands for ever.
     kind 'plastic' yields; 'elastic' uses strength, F and f only to tell how much of the strength is used.
     Raises ValueError if the elasticity or, for a plastic law, the yield surface is not closed and convex.
     """

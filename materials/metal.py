@@ -14,4 +14,5 @@ def metal(name):
     v = vars(library.load("metal"))
     F, f = von_mises()
     return Law("screw", "elastic", isotropic(v[f"{name}_modulus"], v[f"{name}_poisson"]), v[f"{name}_yield"], F, f,
-               sources=library.sources("metal", f"{name}_modulus", f"{name}_poisson", f"{name}_yield"))
+               fatigue={"limit": float(v[f"{name}_fatigue_limit"])},
+               sources=library.sources("metal", *(f"{name}_{key}" for key in ("modulus", "poisson", "yield", "fatigue_limit"))))

@@ -99,6 +99,7 @@ def _carry_out(path, scenario, directory, ranks, resolution):
                 if outcome["status"] != "completed":
                     break
         except solver.Interrupted:
+            solver.last_words(directory / stage.folder)
             _add(outcome, stage, _left(directory / stage.folder, stage, "interrupted") | {"interrupted": True}, directory)
         except KeyboardInterrupt:
             outcome["status"] = "partial" if outcome["steps"] else "failed"
@@ -370,7 +371,6 @@ def _add(outcome, stage, found, directory):
 
 def _left(folder, stage, reason):
     """What the tables of an unfinished step still say, as an outcome."""
-    solver.last_words(folder)
     step = (_from_curve if stage.kind == "pullout" else _from_cycles)(folder)
     if not step:
         return {"status": "failed", "reason": f"{reason} before the first step of the {stage.kind}"}
