@@ -26,7 +26,7 @@ SHORTEST = 0.25  # cycles
 THRESHOLDS = (0.5, 1.0, 2.0)  # mm of head displacement, reported beside the protocol's stop
 REFERENCE_GROWTH, REFERENCE_UNTIL = 1.6, 2.0  # of the head displacement between two reference cycles; mm, the last one
 MUCH_STRAIN, STRAINED_SHARE = 0.1, 0.05  # small strain is left where bone of 5 % of the screw's volume is strained by 10 %
-SMALLEST_ERROR_VOLUME = 10.0  # mm^3: errors are measured against at least that much damage
+LEAST_DAMAGE = 0.01  # of the screw's volume: errors are measured against at least that much damage
 
 
 class Cycle:
@@ -204,9 +204,9 @@ class Cycle:
                 self.block = 0.5 * cycles
                 if self.block < SHORTEST:
                     if not self._drive_through(load):
-                        self._record(np.nan)
+                        self._record(0.0)
                         return False
-                    error = np.nan
+                    error = 0.0
                     mean = omega
                     cycles = 0.0
                     break
@@ -241,7 +241,7 @@ class Cycle:
         """Volume of the damage by which two estimates differ, over the volume of damage."""
         w = self.model.quadrature.weights
         sums = [self.march.total(np.sum(w * np.abs(better - plain))), self.march.total(np.sum(w * better))]
-        return sums[0] / max(sums[1], SMALLEST_ERROR_VOLUME)
+        return sums[0] / max(sums[1], LEAST_DAMAGE * self.halo.screw_volume, 1e-12)
 
     def _reference_cycle(self):
         """Unload to the minimum and load again; everything is as before afterwards."""

@@ -54,7 +54,6 @@ class Smoother:
         self.ksp.getPC().setType("jacobi")
         self.ksp.setTolerances(rtol=1e-8)
         self.ksp.setNormType(PETSc.KSP.NormType.UNPRECONDITIONED)
-        self.ksp.setInitialGuessNonzero(True)
         ghosts = imap.ghosts.astype(PETSc.IntType)
         self._ghosted = PETSc.Vec().createGhost(ghosts, (n, None), comm=comm)
 
@@ -72,11 +71,6 @@ class Smoother:
         with self._ghosted.localForm() as local:
             nodal = local.array[self.vertices]
         return np.maximum(0.0, nodal @ self.lam.T)
-
-
-    def forget(self):
-        """The next solution starts from zero."""
-        self.x.set(0.0)
 
 
 class Damage:

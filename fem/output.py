@@ -128,7 +128,7 @@ class Watch:
         memory = {"march": numbers, "step": own, "grip": self.model.grip.memory(), "at_peak": self.at_peak,
                   "kinds": {k: kind for k, (_, kind) in (arrays | more).items()}}
         state.save(self.directory / self.CHECKPOINT, self.model, arrays | more, memory)
-        self._forget()
+        self.solver.forget()
 
     def resume(self, step):
         """Bring back the last checkpoint, if there is one; True if there was."""
@@ -141,18 +141,13 @@ class Watch:
         step.march.recall(memory["march"], {k: v for k, v in arrays.items() if k in step.march.ARRAYS})
         step.recall(memory["step"], arrays)
         self.at_peak = memory["at_peak"]
-        self._forget()
+        self.solver.forget()
         if self.model.comm.rank == 0:
             done = {step.progress(row)["step"] for row in step.rows()}
             history = self.directory / "history.jsonl"
             lines = [line for line in history.read_text().splitlines() if json.loads(line)[step.number] in done]
             history.write_text("".join(line + "\n" for line in lines))
         return True
-
-    def _forget(self):
-        self.solver.forget()
-        for smoother in self.model.damage.groups:
-            smoother.forget()
 
 
 class Snapshot:

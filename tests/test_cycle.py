@@ -1,0 +1,186 @@
+"""Cyclic loading: the damage law against its closed form, jumps, energy, stop and resume, one rank against two."""
+
+import json
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from scipy.integrate import solve_ivp
+
+pytest.importorskip("dolfinx")
+
+from mpi4py import MPI  # noqa: E402
+
+import meshes  # noqa: E402
+from fem import fatigue  # noqa: E402
+from fem.cycle import Cycle  # noqa: E402
+from fem.domain import Domain  # noqa: E402
+from fem.linear import LinearSolver  # noqa: E402
+from fem.model import Model  # noqa: E402
+from fem.output import Clock, Watch  # noqa: E402
+from materials.density import Density, Kind  # noqa: E402
+from materials.law import quadric  # noqa: E402
+from materials.problem import problem  # noqa: E402
+from materials.tensors import isotropic  # noqa: E402
+from meshes.labmesh import REGIONS  # noqa: E402
+from meshes.specimen import Cylinder, Resolution, Screw  # noqa: E402
+from test_patch import two_bricks  # noqa: E402
+
+LIFE, EXPONENT, MAXIMUM = 50.0, 8.0, 0.95
+STRENGTH = 1.0
+
+
+def bar(directory, start, ramp, cycles, tolerance):
+    """A brick of bone under a stiff block, squeezed cyclically far below its strength: one stress everywhere."""
+    F, f = quadric(0.9, 0.44, 0.28, 0.28)
+    stiff = {"name": "screw", "kind": "elastic", "stiffness": isotropic(1e5, 0.0).tolist()}
+    bone = {"name": "trabecular", "kind": "plastic", "stiffness": isotropic(100.0, 0.0).tolist(), "strength": STRENGTH,
+            "F": F.tolist(), "f": f.tolist(), "onset": 0.9, "hardening_strain": 0.003,
+            "fatigue": {"life": LIFE, "exponent": EXPONENT, "maximum": MAXIMUM, "ratchet": 0.0}}
+    loading = {"kind": "cycle", "direction": [0, 0, 1], "start_N": start, "ramp_N_per_cycle": ramp, "minimum_N": 0.1 * start,
+               "stop": {"cycles": cycles, "head_displacement_mm": None}, "tolerance": tolerance}
+    posed = {"laws": [stiff, bone], "region_law": {"1": 0, "2": 1}, "nonlocal_length": 1.0, "insertion": None, "cortex": None,
+             "interfaces": {"screw_trabecular": {"friction": 0.0, "adhesion": 0.0, "cohesive": None}},
+             "screw": {"radius": 1.0, "depth": 2.0}, "loading": loading}
+    model = Model(Domain(MPI.COMM_WORLD, two_bricks(1)), posed)
+    solver = LinearSolver(model, rtol=1e-8)
+    step = Cycle(model, solver, posed, Clock(), Watch(model, solver, directory, logging.getLogger("test"), time.perf_counter()))
+    assert step.run() == "completed"
+    return step
+
+
+@pytest.mark.parametrize(("start", "ramp"), [(0.78, 0.0), (0.6, 0.004)], ids=["constant", "ramp"])
+def test_damage_at_one_point_follows_its_differential_equation(tmp_path, start, ramp):
+    """The load is carried by what damage leaves: d omega / dN = omega_f (F / (1 - D) / strength)^b / A, D = Dmax (1 - e^-omega)."""
+    cycles = 60
+    step = bar(tmp_path, start, ramp, cycles, 0.04)
+    failure = -np.log(1 - fatigue.LOSS / MAXIMUM)
+
+    def rate(n, omega):
+        damage = MAXIMUM * (1 - np.exp(-omega))
+        return failure / LIFE * ((start + ramp * n) / (1 - damage) / STRENGTH) ** EXPONENT
+
+    exact = solve_ivp(rate, (0, cycles), [0.0], rtol=1e-10, atol=1e-14).y[0, -1]
+    found = float(np.mean(step.fatigue.omega[step.halo.bone]))
+    assert 0.02 < exact < 1.0 and np.ptp(step.fatigue.omega[step.halo.bone]) < 0.02 * exact
+    assert found == pytest.approx(exact, rel=0.02)
+    assert len(step.blocks.rows) < cycles / 2  # it jumped
+
+
+def test_life_at_constant_utilisation_is_that_of_the_curve():
+    """N_f = A x^-b cycles at x take LOSS of the stiffness, in one jump or in many."""
+    model = type("M", (), {})()
+    model.law, model.quadrature = np.array([0]), type("Q", (), {"weights": np.ones((1, 4))})()
+    model.damage = type("D", (), {"fatigue": np.zeros((1, 4))})()
+    law = {"fatigue": {"life": LIFE, "exponent": EXPONENT, "maximum": MAXIMUM, "ratchet": 0.002}}
+    tired = fatigue.Fatigue(model, [law])
+    x = np.full((1, 4), 0.7)
+    cycles, flow = LIFE * 0.7**-EXPONENT, np.ones((1, 4, 6))
+    whole = tired.jump(tired.rate(x) * cycles, flow)
+    assert whole.damage == pytest.approx(fatigue.LOSS) and whole.ratchet == pytest.approx(0.002)
+    for _ in range(10):
+        tired.omega = tired.jump(tired.rate(x) * cycles / 10, flow).omega
+    assert tired.omega == pytest.approx(whole.omega)
+
+
+# ---- a short screw in a cylinder of weak bone -----------------------------------------------------------------------
+
+COARSE = Resolution(1.6, 2.4, 8.0, 6)
+
+
+def prepare(directory, **loading):
+    screw = Screw(6.5, 20.0, 2.75, 4.5, head_height=7.5)
+    directory.mkdir(parents=True, exist_ok=True)
+    mesh = meshes.build(Cylinder(26.0, 26.0), screw, None, None, COARSE, "threaded3d")
+    mesh.save(directory / "mesh.npz")
+    load = {"kind": "cycle", "direction": [-1, 0, 0], "start_N": 25.0, "ramp_N_per_cycle": 0.2, "minimum_N": 5.0,
+            "stop": {"head_displacement_mm": 0.8, "cycles": 1000}, "tolerance": 0.04} | loading
+    posed = problem("threaded3d", {n: REGIONS[n] for n in mesh.volumes()}, list(mesh.interfaces), screw.diameter, screw.depth,
+                    density=Density(80.0, Kind.QCT_K2HPO4), loading=load)
+    (directory / "problem.json").write_text(json.dumps(posed))
+    return directory
+
+
+def command(directory, ranks=1):
+    words = [sys.executable, "-m", "fem", str(directory), "--expect-ranks", str(ranks)]
+    return ["mpirun", "--oversubscribe", "-n", str(ranks), *words] if ranks > 1 else words
+
+
+def solve(directory, ranks=1):
+    done = subprocess.run(command(directory, ranks), capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return json.loads((directory / "outcome.json").read_text())["step"]
+
+
+def table(directory, name="cycles.csv"):
+    return np.genfromtxt(directory / name, delimiter=",", names=True)
+
+
+@pytest.fixture(scope="module")
+def toggled(tmp_path_factory):
+    directory = prepare(tmp_path_factory.mktemp("toggled"))
+    return solve(directory), directory
+
+
+def test_a_screw_loosens_below_its_static_capacity(toggled):
+    step, directory = toggled
+    assert step["loosened"] and step["failure_confirmed"]
+    assert 25.0 < step["load_at_loosening_N"] < step["static_capacity_N"]
+    assert step["load_at_loosening_N"] == pytest.approx(25.0 + 0.2 * step["cycles_to_loosening"])
+    reached = [mark["cycles"] for mark in step["thresholds"] if mark["cycles"] is not None]
+    assert reached == sorted(reached) and step["thresholds"][0]["head_displacement_mm"] == 0.5
+    grown = table(directory)
+    assert np.all(np.diff(grown["damage_volume_mm3"]) >= 0) and grown["head_displacement_mm"][-1] >= 0.8
+    assert step["stiffness_N_per_mm"] > 0 and step["micromotion_um"] > 0
+
+
+def test_a_jump_creates_no_energy(toggled):
+    step, directory = toggled
+    rows = table(directory)
+    assert np.all(np.diff(rows["dissipated_energy_N_mm"]) > 0)
+    error = rows["external_work_N_mm"] - rows["stored_energy_N_mm"] - rows["dissipated_energy_N_mm"]
+    assert np.abs(error[-1]) < 0.02 * rows["external_work_N_mm"][-1]
+    assert abs(step["static_energy_balance_error"]) < 0.01
+
+
+def test_half_the_tolerance_changes_little(toggled, tmp_path):
+    half = solve(prepare(tmp_path / "half", tolerance=0.02))
+    assert half["cycles_to_loosening"] == pytest.approx(toggled[0]["cycles_to_loosening"], rel=0.05)
+
+
+@pytest.mark.mpi
+def test_two_ranks_find_the_same(toggled, tmp_path):
+    shutil.copytree(toggled[1], tmp_path / "two", ignore=shutil.ignore_patterns("*.csv", "checkpoint*", "*.jsonl"))
+    two = solve(tmp_path / "two", ranks=2)
+    assert two["cycles_to_loosening"] == pytest.approx(toggled[0]["cycles_to_loosening"], rel=0.005)
+
+
+def test_a_killed_run_goes_on_as_if_nothing_had_happened(toggled, tmp_path):
+    directory = tmp_path / "killed"
+    shutil.copytree(toggled[1], directory, ignore=shutil.ignore_patterns("*.csv", "checkpoint*", "*.jsonl", "outcome.json"))
+    kills = 0
+    while not (directory / "outcome.json").exists():
+        process = subprocess.Popen(command(directory), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+                                   start_new_session=True)
+        seen = 0
+        for line in process.stdout:
+            seen += '"cycles"' in line
+            if kills < 2 and seen == 7:
+                os.killpg(process.pid, signal.SIGKILL)
+                kills += 1
+                break
+        process.wait()
+        assert kills == 2 or not (directory / "outcome.json").exists()
+    for name in ("cycles.csv", "reference.csv", "static.csv"):
+        whole, again = table(toggled[1], name), table(directory, name)
+        assert len(whole) == len(again)
+        for column in whole.dtype.names:
+            assert np.allclose(whole[column], again[column], rtol=1e-8, atol=1e-12), (name, column)
+    steps = [json.loads(line)["block"] for line in (directory / "history.jsonl").read_text().splitlines()]
+    assert steps == list(range(len(table(directory))))
