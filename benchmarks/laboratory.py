@@ -60,7 +60,7 @@ def pose(directory, screw=INDEX, specimen=SPECIMEN, resolution=FINENESS["fine"],
     mesh.save(directory / "mesh.npz")
     regions = {name: REGIONS[name] for name in mesh.volumes()}
     density = None if foam else Density(BMD if bmd is None else bmd, Kind.QCT_K2HPO4)
-    loading = [{"kind": "pullout", "rate_mm_per_s": 5 / 60, "stop": {"force_drop": drop, "displacement": 2.0}}]
+    loading = {"kind": "pullout", "rate_mm_per_s": 5 / 60, "stop": {"force_drop": drop, "displacement": 2.0}}
     posed = problem(model, regions, list(mesh.interfaces), screw.diameter, screw.depth, density=density,
                     foam_density=foam, loading=loading, steps=steps)
     if edit:

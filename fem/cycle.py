@@ -18,6 +18,7 @@ from fem.interface import motion
 from fem.march import March
 
 STATIC_STEP = 0.02, 0.25, 0.1  # mm, first, largest and smallest of the static curve
+SMALLEST = 1e-3  # mm: below this displacement control finds no equilibrium either
 PAST_PEAK = 0.97  # of its largest force: there the static curve ends
 UNLOADING = 4  # steps of a reference cycle, each way
 BLOCK_GROWTH = 0.12, 0.02  # aimed-at growth of the head displacement over a block: of itself, at least (mm)
@@ -73,9 +74,10 @@ class Cycle:
         if not self.static.rows:
             self._static_curve()
         if not self.blocks.rows:
-            if not self._load_to(self.peak_load(0.0)):
-                return self._end()
+            held = self._load_to(self.peak_load(0.0))
             self._record(0.0)
+            if not held:
+                return self._end()
             self._reference_cycle()
             self.watch.checkpoint(self, 0)
         while not self._stopped():
@@ -161,7 +163,7 @@ class Cycle:
             outcome = march.attempt(size, lambda: grip.drive(size))
             if not outcome.converged:
                 size *= 0.5
-                if size < 1e-4:
+                if size < SMALLEST:
                     self.reason = (f"no equilibrium was found at {grip.displacement():.2f} mm after {self.cycles:.0f} cycles: "
                                    f"{outcome.reason}")
                     return False

@@ -8,7 +8,7 @@ SILENCE = 10.0  # seconds between two lines of a batch log
 
 
 class Plain:
-    """One line a stage, and a line every few seconds while the screw is pulled."""
+    """One line a stage, and a line every few seconds while the screw is loaded."""
 
     def __init__(self, name):
         self.name, self.last = name, 0.0
@@ -37,7 +37,8 @@ class Bar:
 
 
 def _text(record):
-    text = f"step {record['step']}, {record['displacement_mm']:.3f} mm, {record['force_N']:.0f} N"
+    what = record.get("stage") or (f"{record['cycles']:.0f} cycles" if "cycles" in record else f"step {record['step']}")
+    text = f"{what}, {record['displacement_mm']:.3f} mm, {record['force_N']:.0f} N"
     left = time_left(record)
     return text if left is None else f"{text}, {_clock(left)} left at most"
 

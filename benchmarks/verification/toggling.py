@@ -1,0 +1,279 @@
+"""Cyclic loading against cadaver tests, and against itself: arms, density, revision; mesh, order, jumps, kinematics.
+
+    python -m benchmarks.verification.toggling arms density revision     (L2 and L3; 10 to 20 minutes an arm on two cores)
+    python -m benchmarks.verification.toggling mesh jump kinematics      (static curves; a short screw in a bone cylinder)
+
+Options: --resolution coarse|standard, --results DIR (a run that is complete there is not repeated), -n RANKS. Writes
+toggling_<study>.csv and .md beside this file; toggling_notes.md says what was learnt.
+"""
+
+import argparse
+import json
+from pathlib import Path
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+
+import meshes
+import scenarios
+from benchmarks import tables
+from materials.density import Density, Kind
+from materials.problem import problem
+from meshes.labmesh import REGIONS
+from meshes.specimen import RESOLUTIONS, Cylinder, Resolution, Screw, Vertebra
+from scenarios.result import Result
+
+HERE = Path(__file__).parent
+SHIPPED = HERE.parents[1] / "scenarios"
+MEASURED = {"native": 207.3, "primary cement": 300.6, "cement after loosening": 370.1}  # N, Weiser 2021, L2, n = 14
+RATIOS = {"native": 1.0, "primary cement": 1.45, "cement after loosening": 1.79}
+SHORT = Screw(6.5, 20.0, 2.75, 4.5, head_height=7.5)
+SHORT_MESH = Resolution(1.6, 2.4, 8.0, 6)
+
+
+def carried_out(name, options, **changes):
+    """Result of a shipped scenario with some of its text replaced ({old: new}), run unless it is there."""
+    label = "_".join([name, *(new.split()[-2 if new.endswith("^3") else -1] for new in changes.values()), options.resolution])
+    directory = Path(options.results) / label
+    if (directory / "result.json").exists() and Result(directory).status == "completed":
+        return Result(directory)
+    text = (SHIPPED / f"{name}.yaml").read_text()
+    for key, new in changes.items():
+        line = next(line for line in text.splitlines() if line.strip().startswith(f"{key}:"))
+        text = text.replace(line, line[: line.index(f"{key}:")] + f"{key}: {new}", 1)
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    file = directory.parent / f"{label}.yaml"
+    file.write_text(text)
+    return scenarios.run(file, out=directory, ranks=options.ranks, resolution=options.resolution)
+
+
+def cycles(result):
+    return [step for step in result.steps if step["kind"] == "cycle"]
+
+
+def row_of(label, step, result, **more):
+    marks = {mark["head_displacement_mm"]: mark for mark in step["thresholds"]}
+    return {"arm": label, **more, "static N": step["static_capacity_N"], "load at 0.5 mm N": marks[0.5]["load_N"],
+            "load at 1 mm N": marks[1.0]["load_N"], "load at 2 mm N": marks[2.0]["load_N"],
+            "load at loosening N": step["load_at_loosening_N"], "cycles": step["cycles_to_loosening"],
+            "stiffness N/mm": step.get("stiffness_N_per_mm"), "micromotion um": step.get("micromotion_um"),
+            "halo mm": step.get("halo_thickness_mm"), "hourglass": step.get("hourglass_index"),
+            "small strain until mm": step.get("small_strain_until_mm"), "blocks": step["blocks"], "s": result.seconds_total}
+
+
+def arms(options):
+    """Native, cement first, cement after loosening: the loads at loosening of Weiser 2021 and their ratios."""
+    rescue, primary = carried_out("rescue", options), carried_out("toggle_augmented", options)
+    first, second = cycles(rescue)
+    rows = [row_of("native", first, rescue), row_of("primary cement", cycles(primary)[0], primary),
+            row_of("cement after loosening", second, rescue)]
+    for row in rows:
+        load, native = row["load at loosening N"], rows[0]["load at loosening N"]
+        row |= {"ratio": load / native if load and native else None, "measured N": MEASURED[row["arm"]],
+                "measured ratio": RATIOS[row["arm"]]}
+    return rows, f"L2, 70 mg/cm^3, protocol of Weiser 2021, {options.resolution} mesh"
+
+
+def density(options):
+    """Bone of 60 and of 140 mg/cm^3: Weiser 2017 found 0.60 of the load and 0.45 of the cycles below 80 against above 120."""
+    rows = []
+    for bmd in (60, 140):
+        result = carried_out("toggle_native", options, bmd=f"{bmd} mg/cm^3")
+        rows.append(row_of("native", cycles(result)[0], result, **{"BMD mg/cm^3": bmd}))
+    ratio = {"arm": "ratio", **{key: rows[0][key] / rows[1][key] for key in (
+        "static N", "load at 0.5 mm N", "load at 1 mm N", "load at loosening N", "cycles") if rows[0][key] and rows[1][key]}}
+    measured = {"arm": "measured ratio", "load at loosening N": 0.60, "cycles": 0.45}
+    return [*rows, ratio, measured], f"L2, protocol of Weiser 2021, {options.resolution} mesh"
+
+
+def revision(options):
+    """A screw loosened, replaced by a thicker one, cycled again and pulled out."""
+    rows = []
+    for name, more in (("revise_plus1", "+1 mm"), ("revise_plus2", "+2 mm")):
+        result = carried_out(name, options)
+        first, second = cycles(result)
+        if not rows:
+            rows.append(row_of("index screw", first, result))
+        row = row_of(f"{more} in the loosened hole", second, result)
+        transfer = second["transfer"]
+        row |= {"ratio": row["load at loosening N"] / rows[0]["load at loosening N"], "pullout N": result.peak_force_N,
+                "damage carried mm^3": transfer["damage_volume_after_mm3"], "transfer error %": 100 * transfer["transfer_error"]}
+        rows.append(row)
+    return rows, f"L3, 70 mg/cm^3, protocol of Weiser 2021, {options.resolution} mesh"
+
+
+# ---- the model against itself ---------------------------------------------------------------------------------------
+
+STATIC = """
+import json, logging, sys, time
+from pathlib import Path
+import numpy as np
+from mpi4py import MPI
+from fem.cycle import Cycle
+from fem.domain import Domain
+from fem.linear import LinearSolver
+from fem.model import Model
+from fem.output import Clock, Watch, read_mesh
+from benchmarks.verification.linear_elements import LinearModel, CoarseSolver
+
+directory, order = Path(sys.argv[1]), int(sys.argv[2])
+problem = json.loads((directory / "problem.json").read_text())
+domain = Domain(MPI.COMM_WORLD, read_mesh(directory / "mesh.npz"))
+model = (Model if order == 2 else LinearModel)(domain, problem)
+solver = (LinearSolver if order == 2 else CoarseSolver)(model)
+step = Cycle(model, solver, problem, Clock(), Watch(model, solver, directory, logging.getLogger("x"), time.perf_counter()))
+
+points = model.interface.points
+screw = np.array([name.startswith("screw_") for name in points.names])[points.kind]
+recorded = step._static_row
+
+def row():
+    '''The row, and how far bone is strained and contact has slid since the start.'''
+    recorded()
+    strain = np.abs(model.trial_plastic_strain).max(axis=-1)
+    w = model.quadrature.weights * step.halo.bone[:, None]
+    jump = model.interface.jump
+    gn = np.einsum("ij,ij->i", jump, points.normal)
+    slip = np.linalg.norm(jump - gn[:, None] * points.normal, axis=1)
+    area = step.march.total(points.weight[screw].sum())
+    step.static.rows[-1] |= {
+        "strained_10": step.march.total((w * (strain > 0.1)).sum()), "strained_20": step.march.total((w * (strain > 0.2)).sum()),
+        "mean_slip_mm": step.march.total((points.weight * slip)[screw].sum()) / area,
+        "slid_share": step.march.total((points.weight * (slip > 0.5 * points.size))[screw].sum()) / area,
+        "open_share": step.march.total((points.weight * (gn > 0.5 * points.size))[screw].sum()) / area}
+
+step._static_row = row
+step._static_curve()
+if MPI.COMM_WORLD.rank == 0:
+    rows = step.static.rows
+    (directory / "static.json").write_text(json.dumps({"rows": rows, "dofs": domain.index_map.size_global * 3,
+        "screw_volume": step.halo.screw_volume, "vertices": domain.linear.dofmap.index_map.size_global * 3, "newton": step.march.newton}))
+"""
+
+
+def static_curve(directory, ranks, order=2):
+    """Static lateral curve of the problem in `directory` with quadratic (2) or linear (1) elements."""
+    command = ["mpirun", "--oversubscribe", "-n", str(ranks), sys.executable, "-c", STATIC, str(directory), str(order)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=3000)
+    if done.returncode != 0:
+        raise RuntimeError(done.stderr[-2000:])
+    return json.loads((Path(directory) / "static.json").read_text())
+
+
+def pose(directory, specimen, screw, resolution, bmd=70.0, **loading):
+    """Write mesh and problem of a native screw under cyclic load."""
+    mesh = meshes.build(specimen, screw, None, None, resolution, "threaded3d")
+    mesh.save(Path(directory) / "mesh.npz")
+    vertebra = isinstance(specimen, Vertebra)
+    load = {"kind": "cycle", "direction": [-1, 0, 0], "start_N": 100.0, "ramp_N_per_cycle": 0.1, "minimum_N": 50.0,
+            "stop": {"head_displacement_mm": 2.0, "cycles": 100000}, "tolerance": 0.02} | loading
+    posed = problem("threaded3d", {n: REGIONS[n] for n in mesh.volumes()}, list(mesh.interfaces), screw.diameter, screw.depth,
+                    density=Density(bmd, Kind.QCT_K2HPO4), frame=mesh.frame[0] if vertebra else None, cortex=vertebra,
+                    loading=load)
+    (Path(directory) / "problem.json").write_text(json.dumps(posed))
+
+
+def mesh(options):
+    """Static lateral curve of the native L2: edge length and order of the elements."""
+    rows = []
+    screw = Screw(6.5, 45.0, 2.75, 4.5, head_height=9.5)
+    for name in ("coarse", "standard", "fine"):
+        for order in (1, 2):
+            with tempfile.TemporaryDirectory() as directory:
+                pose(directory, Vertebra("L2"), screw, RESOLUTIONS[name])
+                found = static_curve(directory, options.ranks, order)
+            u, f = (np.array([r[key] for r in found["rows"]]) for key in ("displacement_mm", "force_N"))
+            rows.append({"mesh": name, "elements": f"P{order}", "unknowns": found["dofs" if order == 2 else "vertices"],
+                         **{f"force at {at:g} mm N": float(np.interp(at, u, f)) for at in (0.1, 0.2, 0.5, 1.0, 2.0)}})
+            print(rows[-1], flush=True)
+    return rows, "native L2, 70 mg/cm^3, lateral load 10 mm off the bone"
+
+
+def jump(options):
+    """A short screw: the tolerance of the jump halved and doubled, and every cycle computed with its unloading."""
+    del options
+    rows = []
+    for label, tolerance, before in (("8 %", 0.08, ""), ("4 %", 0.04, ""), ("2 %", 0.02, ""), ("1 %", 0.01, ""),
+                                     ("every cycle", 1.0, EVERY_CYCLE)):
+        with tempfile.TemporaryDirectory() as directory:
+            pose(directory, Cylinder(26.0, 26.0), SHORT, SHORT_MESH, bmd=80.0, start_N=20.0, ramp_N_per_cycle=0.15, minimum_N=5.0,
+                 stop={"head_displacement_mm": 0.8, "cycles": 200}, tolerance=tolerance)
+            code = f"import runpy\n{before}\nrunpy.run_module('fem', run_name='__main__', alter_sys=True)"
+            subprocess.run([sys.executable, "-c", code, directory], check=True, capture_output=True, text=True, timeout=3000)
+            outcome = json.loads((Path(directory) / "outcome.json").read_text())
+        step = outcome["step"]
+        rows.append({"tolerance": label, "cycles to 0.5 mm": step["thresholds"][0]["cycles"],
+                     "cycles to 0.8 mm": step["cycles_to_loosening"], "load N": step["load_at_loosening_N"],
+                     "blocks": step["blocks"], "Newton": step["newton_iterations"], "s": outcome["seconds_total"]})
+        print(rows[-1], flush=True)
+    for row in rows:
+        row["cycles against every cycle"] = row["cycles to 0.8 mm"] / rows[-1]["cycles to 0.8 mm"]
+    return rows, "6.5 x 20 mm screw in a cylinder of 80 mg/cm^3, 20 N + 0.15 N/cycle, until 0.8 mm"
+
+
+# each cycle is unloaded to its minimum and loaded again, and keeps what that does to it; damage grows by one cycle at a time
+EVERY_CYCLE = """
+import numpy as np
+from fem import cycle
+def block(self):
+    grip, fatigue = self.model.grip, self.fatigue
+    x, flow = fatigue.measure()
+    growth = fatigue.rate(x)
+    self.march.turn()
+    assert self._ease(self.minimum_load(self.cycles))
+    self.march.turn()
+    jump = fatigue.jump(growth, flow)
+    load = self.peak_load(self.cycles + 1)
+    if not self.march.attempt(1.0, lambda: grip.press(load), jump).converged:
+        assert self.march.attempt(1.0, lambda: grip.press(0.5 * (grip.load + load)), jump).converged and self._ease(load)
+    fatigue.omega = jump.omega
+    self.cycles += 1
+    self._record(0.0)
+    return True
+cycle.Cycle._block = block
+"""
+
+
+def kinematics(options):
+    """How far small strain and paired contact go: the native L2 pushed sideways once, without cycles."""
+    with tempfile.TemporaryDirectory() as directory:
+        pose(directory, Vertebra("L2"), Screw(6.5, 45.0, 2.75, 4.5, head_height=9.5), RESOLUTIONS[options.resolution],
+             stop={"head_displacement_mm": 5.4, "cycles": 1})
+        found = static_curve(directory, options.ranks)
+    u = np.array([r["displacement_mm"] for r in found["rows"]])
+    rows = []
+    for at in (0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0):
+        if at > u[-1]:
+            break
+
+        def value(key, at=at):
+            return float(np.interp(at, u, [r[key] for r in found["rows"]]))
+
+        turned = np.radians(value("angle_deg"))
+        rows.append({"head mm": at, "force N": value("force_N"), "angle deg": np.degrees(turned),
+                     "1 - cos %": 100 * (1 - np.cos(turned)), "bone strained > 10 % mm^3": value("strained_10"),
+                     "of the screw's volume %": 100 * value("strained_10") / found["screw_volume"],
+                     "bone strained > 20 % mm^3": value("strained_20"), "mean slip mm": value("mean_slip_mm"),
+                     "area slid over half a facet %": 100 * value("slid_share"),
+                     "area opened over half a facet %": 100 * value("open_share")})
+    return rows, f"native L2, 70 mg/cm^3, {options.resolution} mesh"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("studies", nargs="+", choices=("arms", "density", "revision", "mesh", "jump", "kinematics"))
+    parser.add_argument("--resolution", default="coarse", choices=("coarse", "standard", "fine"))
+    parser.add_argument("--results", default="results/toggling")
+    parser.add_argument("-n", dest="ranks", type=int, default=2)
+    options = parser.parse_args()
+    for name in options.studies:
+        study = globals()[name]
+        rows, text = study(options)
+        tables.write(HERE / f"toggling_{name}", rows, study.__doc__.split("\n")[0].rstrip("."), text)
+        print(tables.markdown(rows))
+
+
+if __name__ == "__main__":
+    main()
