@@ -12,6 +12,8 @@ from scipy.spatial import cKDTree
 from fem.elements import Quadrature
 
 BONE = (2, 3, 4)  # region numbers of bone, see meshes.labmesh.REGIONS
+DEBRIS = 0.95  # fatigue damage of what fills an old thread's groove, as of bone that is tired out
+CANDIDATES = ((1, 8), (9, 60))  # nearest cells that are tried, first few, then more
 HISTORY = ("tear", "tearing", "fatigue", "kappa", "initial")
 
 
@@ -91,50 +93,83 @@ def _to_nodes(model, by_cell):
     return vector.array.copy()
 
 
+def locate(x, mesh, cells):
+    """For points x (n, 3): the cell among `cells` of a mesh that holds each, or comes nearest to it, and its barycentric
+    coordinates there, (n,) and (n, 4); negative ones are how far outside it lies."""
+    corners = mesh["points"][mesh["cells"][cells]]
+    inverse = np.linalg.inv(np.swapaxes(corners[:, 1:] - corners[:, :1], 1, 2))
+    tree = cKDTree(corners.mean(axis=1))
+    best, where, inside = np.full(len(x), -np.inf), np.zeros(len(x), int), np.zeros((len(x), 4))
+    todo = np.arange(len(x))
+    for first, last in CANDIDATES:  # a few neighbours find nearly all
+        if not len(todo):
+            break
+        _, near = tree.query(x[todo], k=np.arange(first, min(last, len(cells)) + 1))
+        for column in near.T:
+            local = np.einsum("nij,nj->ni", inverse[column], x[todo] - corners[column, 0])
+            coordinates = np.concatenate([1.0 - local.sum(axis=1, keepdims=True), local], axis=1)
+            least = coordinates.min(axis=1)
+            better = least > best[todo]
+            best[todo[better]], where[todo[better]] = least[better], column[better]
+            inside[todo[better]] = coordinates[better]
+        todo = todo[best[todo] < -1e-9]
+    return cells[where], inside
+
+
 def carry(model, mesh, problem, state):
     """Give the bone of `model` the history of the bone at the same place in an earlier test; returns what became of it.
 
-    mesh, problem: of the earlier test; state: path of its final state. Each integration point takes the history of the nearest
-    one in bone (the same mesh gives back the same state): damage, hardening and, as plastic strain, the elastic strain that
-    the unloaded bone still held, so that its residual stress stays. New cement and filled bone start fresh.
+    mesh, problem: of the earlier test; state: path of its final state. Each integration point takes the history of the bone
+    cell that held its place, linear between that cell's integration points and within their range (the same mesh gives back
+    the same state): damage, hardening and, as plastic strain, the elastic strain that the unloaded bone still held, so that
+    its residual stress stays. New cement and filled bone start fresh.
     Returns {'damage_volume_before_mm3', 'damage_volume_kept_mm3' (of it, in bone that is still there),
-    'damage_volume_after_mm3', 'transfer_error'}.
+    'damage_volume_after_mm3' (in bone that was bone before), 'transfer_error', 'groove_volume_mm3' (of the old thread, that the
+    new one does not fill)}. Raises ValueError if the new screw does not lie along the old one.
     """
     comm, d, q = model.comm, model.domain, model.quadrature
+    new = d.lab
+    if not np.allclose(mesh["rotation"], new["rotation"], atol=1e-9):
+        raise ValueError("the new screw does not lie along the old one; the state of the bone cannot be carried over")
+    shift = mesh["rotation"].T @ (mesh["origin"] - new["origin"])  # from the old frame to the new one
     old = Quadrature(mesh["points"][mesh["cells"]])
-    with np.load(state, allow_pickle=False) as data:
-        history = {k: data[f"state/{k}"] for k in HISTORY}
-        stress = data["state/stress"]
-    laws = np.linalg.inv(np.array([law["stiffness"] for law in problem["laws"]]))
-    compliance = laws[[problem["region_law"][str(r)] for r in mesh["region"]]]
-    bone = np.isin(mesh["region"], BONE)
-    x_old = (old.points[bone] @ mesh["rotation"].T + mesh["origin"]).reshape(-1, 3)
-    x_new = q.points @ d.lab["rotation"].T + d.lab["origin"]
+    bone = np.flatnonzero(np.isin(mesh["region"], BONE))
     mine = np.isin(d.region, BONE)
-    _, near = cKDTree(x_old).query(x_new[mine].reshape(-1, 3))
+    x = q.points[mine].reshape(-1, 3) - shift
+    cell, inside = locate(x, mesh, bone)
+    was_bone = (inside.min(axis=1) > -1e-6).reshape(int(mine.sum()), -1)
+    # the new thread leaves bone where the old one had metal: a groove, in which there is only debris
+    groove = ~was_bone & (np.hypot(x[:, 0], x[:, 1]) < problem["screw"]["radius"]).reshape(was_bone.shape)
+    inside = inside.clip(0.0)
+    weight = inside / inside.sum(axis=1, keepdims=True) @ np.linalg.inv(old.barycentric)
     shape = (int(mine.sum()), q.weights.shape[1])
 
     def taken(field):
-        return field[bone].reshape(-1, *field.shape[2:])[near].reshape(*shape, *field.shape[2:])
+        values = field[cell]
+        found = np.einsum("nq,nq...->n...", weight, values)
+        return np.clip(found, values.min(axis=1), values.max(axis=1)).reshape(*shape, *field.shape[2:])
 
+    laws = np.linalg.inv(np.array([law["stiffness"] for law in problem["laws"]]))
+    compliance = laws[[problem["region_law"][str(r)] for r in mesh["region"]]]
+    with np.load(state, allow_pickle=False) as data:
+        history = {k: data[f"state/{k}"] for k in HISTORY}
+        strain = np.einsum("cij,cqj->cqi", compliance, data["state/stress"])
     damage = model.damage
     for target, name in ((damage.tear, "tear"), (damage.tearing, "tearing"), (damage.fatigue, "fatigue"), (model.kappa, "kappa")):
         target[mine] = taken(history[name])
+    damage.fatigue[mine] = np.where(groove, DEBRIS, damage.fatigue[mine])
     damage.initial[mine] = np.maximum(damage.initial[mine], taken(history["initial"]))
-    turn = mesh["rotation"].T @ d.lab["rotation"]
-    if not np.allclose(turn, np.eye(3), atol=1e-9):
-        raise ValueError("the new screw does not lie along the old one; the state of the bone cannot be carried over")
-    strain = np.einsum("cij,cqj->cqi", compliance[bone], stress[bone])
-    model.eps_p[mine] = -strain.reshape(-1, 6)[near].reshape(*shape, 6)
+    model.eps_p[mine] = -taken(strain)
     model.integrity = damage.integrity()
     model.renew()
 
     lost = 1.0 - (1.0 - history["tearing"]) * (1.0 - history["fatigue"])
     volume = (old.weights * lost)[bone].ravel()
-    everywhere = np.concatenate(comm.allgather(x_new.reshape(-1, 3)))
-    is_bone = np.concatenate(comm.allgather(np.repeat(mine, shape[1])))
-    _, nearest = cKDTree(everywhere).query(x_old)
-    kept = float(volume[is_bone[nearest]].sum())
-    after = comm.allreduce(float(np.sum((q.weights * damage.lost())[mine])))
+    damaged = np.flatnonzero(volume > 0.0)
+    holder, inside = locate(old.points[bone].reshape(-1, 3)[damaged] + shift, new, np.arange(len(new["cells"])))
+    still = np.isin(new["region"][holder], BONE) & (inside.min(axis=1) > -1e-6)
+    kept = float(volume[damaged][still].sum())
+    after = comm.allreduce(float(np.sum((q.weights * damage.lost())[mine] * was_bone)))
     return {"damage_volume_before_mm3": float(volume.sum()), "damage_volume_kept_mm3": kept, "damage_volume_after_mm3": after,
-            "transfer_error": (after - kept) / kept if kept > 0.0 else 0.0}
+            "transfer_error": (after - kept) / kept if kept > 0.0 else 0.0,
+            "groove_volume_mm3": comm.allreduce(float(np.sum(q.weights[mine] * groove)))}

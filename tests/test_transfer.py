@@ -1,0 +1,102 @@
+"""The history of bone carried from one mesh to another: nothing is lost on the same mesh, little on a different one."""
+
+import json
+
+import numpy as np
+import pytest
+
+pytest.importorskip("dolfinx")
+
+from mpi4py import MPI  # noqa: E402
+
+import meshes  # noqa: E402
+from fem import state  # noqa: E402
+from fem.domain import Domain  # noqa: E402
+from fem.model import Model  # noqa: E402
+from fem.output import read_mesh  # noqa: E402
+from materials.density import Density, Kind  # noqa: E402
+from materials.problem import problem  # noqa: E402
+from meshes.labmesh import REGIONS  # noqa: E402
+from meshes.specimen import Cement, Cylinder, Halo, Resolution, Screw  # noqa: E402
+
+CYCLE = {"kind": "cycle", "direction": [-1, 0, 0]}
+
+
+def model_of(directory, screw, resolution=Resolution(1.2, 2.0, 8.0, 8), halo=None, cement=None):
+    directory.mkdir()
+    mesh = meshes.build(Cylinder(30.0, 30.0), screw, halo, cement, resolution, "threaded3d")
+    mesh.save(directory / "mesh.npz")
+    posed = problem("threaded3d", {n: REGIONS[n] for n in mesh.volumes()}, list(mesh.interfaces), screw.diameter, screw.depth,
+                    density=Density(80.0, Kind.QCT_K2HPO4), loading=CYCLE)
+    (directory / "problem.json").write_text(json.dumps(posed))
+    return Model(Domain(MPI.COMM_WORLD, read_mesh(directory / "mesh.npz")), posed)
+
+
+@pytest.fixture(scope="module")
+def toggled(tmp_path_factory):
+    """A screw with an hourglass of damage round it and residual stress, as cycling would leave; and where that is kept."""
+    directory = tmp_path_factory.mktemp("transfer") / "first"
+    model = model_of(directory, Screw(6.5, 20.0, 2.75, 4.5))
+    x = model.quadrature.points
+    bone = np.isin(model.domain.region, state.BONE)[:, None]
+    r, z = np.hypot(x[..., 0], x[..., 1]), x[..., 2]
+    reach = 1.0 + 2.0 * ((z + 10.0) / 10.0) ** 2
+    field = np.where(bone, 0.9 * np.exp(-(((r - 3.25).clip(0) / reach) ** 2)) * (z > -24), 0.0)
+    model.damage.fatigue[:], model.damage.tearing[:], model.damage.tear[:] = field, 0.3 * field, 0.05 * field
+    model.kappa[:] = 0.1 * field
+    model.stress[:] = field[..., None] * np.array([0.1, 0.0, -0.3, 0.0, 0.05, 0.0])
+    state.save(directory / "end.npz", model)
+    return model, directory
+
+
+def carried(toggled, model):
+    directory = toggled[1]
+    found = json.loads((directory / "problem.json").read_text())
+    return state.carry(model, read_mesh(directory / "mesh.npz"), found, directory / "end.npz")
+
+
+def test_the_same_mesh_gives_back_the_same_state(toggled, tmp_path):
+    model = model_of(tmp_path / "again", Screw(6.5, 20.0, 2.75, 4.5))
+    report = carried(toggled, model)
+    old = toggled[0]
+    for name in ("fatigue", "tearing", "tear", "initial"):
+        assert np.allclose(getattr(model.damage, name), getattr(old.damage, name), rtol=0, atol=1e-14), name
+    assert np.allclose(model.kappa, old.kappa, rtol=0, atol=1e-14) and report["transfer_error"] == pytest.approx(0.0, abs=1e-12)
+    model.residual()  # at no displacement the bone holds the stress that it had
+    assert np.allclose(model.stress, old.stress, atol=1e-10)
+
+
+@pytest.mark.parametrize("change", ["finer", "thicker screw", "cement"])
+def test_damage_is_conserved_on_another_mesh(toggled, tmp_path, change):
+    """Within 2 % of what is left of it: a thicker screw cuts some away, cement takes the place of some."""
+    screw, more = Screw(6.5, 20.0, 2.75, 4.5), {}
+    if change == "finer":
+        more = {"resolution": Resolution(0.9, 1.6, 6.0, 10)}
+    elif change == "thicker screw":
+        screw = Screw(8.5, 20.0, 2.75, 6.5)
+    else:
+        halo = Halo(1.5, 6.5, 20.0, "measured", profile=((-20.0, 1.5), (-10.0, 0.4), (0.0, 1.2)))
+        more = {"halo": halo, "cement": Cement(900.0)}
+    report = carried(toggled, model_of(tmp_path / "other", screw, **more))
+    assert abs(report["transfer_error"]) < 0.02, report
+    if change == "finer":
+        assert report["damage_volume_kept_mm3"] == pytest.approx(report["damage_volume_before_mm3"], rel=0.02)
+    else:
+        assert report["damage_volume_kept_mm3"] < 0.95 * report["damage_volume_before_mm3"]
+
+
+def test_a_turned_screw_is_refused(toggled, tmp_path):
+    model = model_of(tmp_path / "turned", Screw(6.5, 20.0, 2.75, 4.5))
+    c, s = np.cos(0.1), np.sin(0.1)
+    model.domain.lab["rotation"] = np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]])
+    with pytest.raises(ValueError, match="does not lie along the old one"):
+        carried(toggled, model)
+
+
+def test_a_state_on_disk_comes_back_whole(toggled, tmp_path):
+    model = model_of(tmp_path / "back", Screw(6.5, 20.0, 2.75, 4.5))
+    found, _, memory = state.load(toggled[1] / "end.npz", model)
+    assert memory is None
+    model.restore(found)
+    for name, array in toggled[0].state().items():
+        assert np.array_equal(array, model.state()[name]), name
