@@ -38,6 +38,7 @@ class Cycle:
     def __init__(self, model, solver, problem, clock, watch):
         loading = problem["loading"]
         self.model, self.loading, self.clock, self.watch = model, loading, clock, watch
+        self.followed = problem.get("followed", False)  # by a further step of the protocol
         self.march = March(model, solver, clock, model.grip)
         self.fatigue = Fatigue(model, problem["laws"])
         self.halo = Halo(model, problem)
@@ -351,11 +352,10 @@ class Cycle:
         return float(cycles), float(self.peak_load(cycles))
 
     def _end(self):
-        """Keep the last peak, unload; 'completed' if a criterion or a confirmed failure ended the step."""
+        """Keep the last peak, unload for what follows; 'completed' if a criterion or a confirmed failure ended the step."""
         self.watch.peak()
-        self._final_angle = self.model.grip.angle(), self.model.grip.axial_displacement()
         status = "completed" if self.loosened or not self.reason.startswith("no equilibrium") else "partial"
-        if status == "completed":
+        if status == "completed" and self.followed:
             self._unload()
         return status
 

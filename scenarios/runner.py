@@ -345,6 +345,7 @@ def _prepare(path, scenario, stage, directory):
     else:
         found, lab_mesh = _mesh(path, scenario, stage, folder, made)
     posed = problem(scenario, stage, found, lab_mesh) | ({"start": start} if start else {})
+    posed["followed"] = stage.index < stages(scenario)[-1].index
     _write_json(folder / "problem.json", posed)
 
 
