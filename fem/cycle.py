@@ -21,6 +21,7 @@ STATIC_STEP = 0.02, 0.25, 0.1  # mm, first, largest and smallest of the static c
 SMALLEST = 1e-3  # mm: below this displacement control finds no equilibrium either
 PAST_PEAK = 0.97  # of its largest force: there the static curve ends
 UNLOADING = 4  # steps of a reference cycle, each way
+UNLOADING_STEP = 0.05, 0.25, 40  # mm, first and largest step back at the end; most attempts
 BLOCK_GROWTH = 0.12, 0.02  # aimed-at growth of the head displacement over a block: of itself, at least (mm)
 LONGEST_BLOCK = 2.0  # times the one before
 SHORTEST = 0.25  # cycles
@@ -38,6 +39,7 @@ class Cycle:
     def __init__(self, model, solver, problem, clock, watch):
         loading = problem["loading"]
         self.model, self.loading, self.clock, self.watch = model, loading, clock, watch
+        self.unloaded = None
         self.followed = problem.get("followed", False)  # by a further step of the protocol
         self.march = March(model, solver, clock, model.grip)
         self.fatigue = Fatigue(model, problem["laws"])
@@ -356,15 +358,24 @@ class Cycle:
         self.watch.peak()
         status = "completed" if self.loosened or not self.reason.startswith("no equilibrium") else "partial"
         if status == "completed" and self.followed:
-            self._unload()
+            self.unloaded = self._unload()
         return status
 
     def _unload(self):
-        grip = self.model.grip
-        self.march.turn()
-        for load in np.linspace(grip.force(), 0.0, UNLOADING + 1)[1:]:
-            if not self._ease(load):
-                return
+        """Drive the head back until it carries no load; True if that was reached.
+
+        Under displacement control: under force control a screw that has been pushed far finds no equilibrium on its way back."""
+        march, grip = self.march, self.model.grip
+        march.turn()
+        size, peak = UNLOADING_STEP[0], grip.force()
+        for _ in range(UNLOADING_STEP[2]):
+            outcome = march.attempt(size, lambda: grip.drive(-size))
+            size *= 0.5 if not outcome.converged else 1.5 if outcome.newton <= 8 else 1.0
+            size = min(size, UNLOADING_STEP[1])
+            if grip.force() <= 0.1 * peak:
+                march.turn()
+                return march.attempt(1.0, lambda: grip.press(0.0)).converged
+        return False
 
     def tables(self):
         return {"static.csv": self.static.rows, "cycles.csv": self.blocks.rows, "reference.csv": self.reference.rows}
@@ -396,7 +407,7 @@ class Cycle:
                "thresholds": [{"head_displacement_mm": d, "cycles": at and at[0], "load_N": at and at[1]} for d, at in found],
                "static_capacity_N": float(f.max()), "static_displacement_mm": float(u[f.argmax()]),
                "static_stiffness_N_per_mm": secant_stiffness(u, f), "static_energy_balance_error": self.static_error,
-               "blocks": len(self.blocks.rows), "newton_iterations": self.march.newton,
+               "unloaded": self.unloaded, "blocks": len(self.blocks.rows), "newton_iterations": self.march.newton,
                "linear_iterations": self.march.linear, "cutbacks": self.march.cutbacks,
                "stopped_because": self.reason, "failure_confirmed": self.confirmed}
         if self.strained:
