@@ -17,7 +17,7 @@ from fem.halo import Halo
 from fem.interface import motion
 from fem.march import March
 
-STATIC_STEP = 0.02, 0.25, 0.1  # mm, first, largest and smallest of the static curve
+STATIC_STEP = 0.02, 0.25, 0.02  # mm, first and largest of the static curve; smallest, as a share of the displacement
 SMALLEST = 1e-3  # mm: below this displacement control finds no equilibrium either
 PAST_PEAK = 0.97  # of its largest force: there the static curve ends
 UNLOADING = 4  # steps of a reference cycle, each way
@@ -27,6 +27,8 @@ LONGEST_BLOCK = 2.0  # times the one before
 SHORTEST = 0.25  # cycles
 THRESHOLDS = (0.5, 1.0, 2.0)  # mm of head displacement, reported beside the protocol's stop
 REFERENCE_GROWTH, REFERENCE_UNTIL = 1.6, 2.0  # of the head displacement between two reference cycles; mm, the last one
+FINE_REFERENCE = 1.1  # growth between two reference cycles where a loss of stiffness ends the step
+LARGEST_DEBONDING = 0.05  # of the area of bonds, in one block
 MUCH_STRAIN, STRAINED_SHARE = 0.1, 0.05  # small strain is left where bone of 5 % of the screw's volume is strained by 10 %
 LEAST_DAMAGE = 0.01  # of the screw's volume: errors are measured against at least that much damage
 
@@ -51,7 +53,7 @@ class Cycle:
         self.strained = None  # (head displacement, cycles) at which small strain is left
         self.loosened = None  # (cycles, load)
         self.confirmed = None
-        self.reason, self.static_error = "", 0.0
+        self.reason, self.static_error, self.stuck = "", 0.0, False
         stop = loading["stop"]
         self.limit = stop.get("head_displacement_mm")
 
@@ -107,8 +109,7 @@ class Cycle:
     def _static_curve(self):
         """Displacement control to the protocol's stop on the fresh screw; then everything is as before."""
         march, grip = self.march, self.model.grip
-        before = self.model.state()
-        setting = grip.setting
+        start = march.mark()
         end = self.limit or 2.0
         size, largest, smallest = STATIC_STEP
         self._static_row()
@@ -116,7 +117,7 @@ class Cycle:
             outcome = march.attempt(size, lambda: grip.drive(size))
             if not outcome.converged:
                 size *= 0.5
-                if size < smallest:
+                if size < max(smallest * grip.displacement(), SMALLEST):
                     break  # the cortex breaks: what the screw held until then is its capacity
                 continue
             self._static_row()
@@ -125,17 +126,11 @@ class Cycle:
                 break
             size = min(size * (1.5 if outcome.newton <= 8 else 1.0 if outcome.newton < 15 else 0.6), largest)
         self.static_error = march.imbalance
-        self._return_to(before, setting)
-        march.enter(dict.fromkeys(march.BOOK, 0.0))
+        march.back(start)
 
     def _static_row(self):
         grip = self.model.grip
         self.static.add(displacement_mm=grip.displacement(), force_N=grip.force(), angle_deg=grip.angle())
-
-    def _return_to(self, state, setting):
-        self.model.restore(state)
-        self.model.grip.setting = setting
-        self.march.begin()
 
     def _load_to(self, load):
         """Force control from the present load to `load`; False if the screw has failed on the way."""
@@ -160,86 +155,101 @@ class Cycle:
         """Displacement control until the force reaches `load` (then True, under force control) or the screw has failed."""
         march, grip = self.march, self.model.grip
         march.turn()
-        size, highest, began = 0.01, 0.0, grip.displacement()
+        size, highest, began, outcome = 0.01, 0.0, grip.displacement(), None
         end = max(self.limit or 0.0, began + 1.0)
-        while True:
+        while size > SMALLEST and grip.displacement() < end:
             outcome = march.attempt(size, lambda: grip.drive(size))
             if not outcome.converged:
                 size *= 0.5
-                if size < SMALLEST:
-                    self.reason = (f"no equilibrium was found at {grip.displacement():.2f} mm after {self.cycles:.0f} cycles: "
-                                   f"{outcome.reason}")
-                    return False
                 continue
             highest = max(highest, grip.force())
             if grip.force() >= load:
                 march.turn()
-                return march.attempt(0.1, lambda: grip.press(load)).converged
-            if grip.displacement() >= end:
-                self.loosened = self.cycles, float(load)
-                self.confirmed = "static capacity below the load, displacement control"
-                self.reason = (f"the screw holds at most {highest:.0f} N under displacement control, less than the load of "
-                               f"{load:.0f} N")
-                return False
+                outcome = march.attempt(1.0, lambda: grip.press(load))
+                march.turn()
+                if outcome.converged:
+                    return True
+                break
             size = min(1.5 * size, 0.2) if outcome.newton <= 8 else size
+        if grip.displacement() >= end:
+            self.loosened = self.cycles, float(load)
+            self.confirmed = "static capacity below the load, displacement control"
+            self.reason = (f"the screw holds at most {highest:.0f} N under displacement control, less than the load of "
+                           f"{load:.0f} N")
+        else:
+            self.stuck = True
+            self.reason = (f"no equilibrium was found at {grip.displacement():.2f} mm after {self.cycles:.0f} cycles: "
+                           f"{outcome.reason}")
+        return False
 
     def _block(self):
         """One jump over cycles; False when the step is over for another reason than a stop criterion."""
-        march, grip, fatigue = self.march, self.model.grip, self.fatigue
-        before, setting, book = self.model.state(), grip.setting, march.book()
-        omega, at = fatigue.omega.copy(), grip.displacement()
+        march, grip, fatigue, tolerance = self.march, self.model.grip, self.fatigue, self.loading["tolerance"]
+        if abs(self.peak_load(self.cycles) - grip.load) > 1e-6:  # the rise of a stepped load
+            held = self._load_to(self.peak_load(self.cycles))
+            self._record(0.0)
+            return held
+        before, at = march.mark(), grip.displacement()
         with self.clock("fatigue"):
             x, flow = fatigue.measure()
             rate = fatigue.rate(x)
+            bonds = np.array(self.model.interface.tired_share(self.block))
+            bonds = self.model.comm.allreduce(bonds)
+        if bonds[0] > LARGEST_DEBONDING * bonds[1]:
+            self.block *= max(LARGEST_DEBONDING * bonds[1] / bonds[0], 0.1)
         while True:
-            cycles, load = self._reach(self.block)
+            cycles, load = self._reach(max(self.block, SHORTEST))
             jump = fatigue.jump(rate * cycles, flow)
             outcome = march.attempt(cycles, lambda: grip.press(load), jump)
-            if outcome.converged:
-                with self.clock("fatigue"):
-                    rate_end = fatigue.rate(fatigue.measure()[0])
-                    mean = omega + 0.5 * cycles * (rate + rate_end)
-                    error = self._error(fatigue.damage(mean), jump.damage)
-                if error <= self.loading["tolerance"] or cycles <= SHORTEST:
-                    break
-                self._return_to(before, setting)
-                march.enter(book)
-                self.block = cycles * max(0.3, 0.8 * (self.loading["tolerance"] / error) ** 0.5)
-            else:
-                self.block = 0.5 * cycles
-                if self.block < SHORTEST:
-                    if not self._drive_through(load):
-                        self._record(0.0)
-                        return False
-                    error = 0.0
-                    mean = omega
-                    cycles = 0.0
-                    break
-        fatigue.omega = mean  # Heun: the next block starts from the corrected damage
-        march.bond += march.total(self.model.interface.tire(cycles))
+            if not outcome.converged:
+                if cycles > SHORTEST:
+                    self.block = 0.5 * cycles
+                    continue
+                # the damage that so few cycles bring is small: it comes with the first step of the drive
+                self.model.damage.fatigue = jump.damage
+                self.model.integrity = self.model.damage.integrity()
+                fatigue.omega, self.cycles = jump.omega, self.cycles + cycles
+                held = self._drive_through(load)
+                self._record(0.0)
+                return held
+            with self.clock("fatigue"):
+                rate_end = fatigue.rate(fatigue.measure()[0])
+                better = fatigue.omega + 0.5 * cycles * (rate + rate_end)
+                error = self._error(fatigue.damage(better), jump.damage)
+            if error <= tolerance or cycles <= SHORTEST:
+                break
+            march.back(before)
+            self.block = cycles * max(0.3, 0.8 * (tolerance / error) ** 0.5)
+        fatigue.omega = better  # Heun: the next block starts from the corrected damage
+        march.release(self.model.interface.tire(cycles))
         self.cycles += cycles
         grown = grip.displacement() - at
         wanted = max(BLOCK_GROWTH[0] * at, BLOCK_GROWTH[1])
         factor = min(wanted / grown, LONGEST_BLOCK) if grown > 0.0 else LONGEST_BLOCK
         if error > 0.0:
-            factor = min(factor, 0.9 * (self.loading["tolerance"] / error) ** 0.5)
+            factor = min(factor, 0.9 * (tolerance / error) ** 0.5)
         self.block = max(cycles, SHORTEST) * max(factor, 0.3)
         self._record(error)
-        if self.next_reference <= grip.displacement() <= REFERENCE_UNTIL:
+        if self._due():
             self._reference_cycle()
         return True
 
+    def _due(self):
+        """Whether a reference cycle is due: more often where a loss of stiffness ends the step."""
+        u = self.model.grip.displacement()
+        if self.loading["stop"].get("stiffness_loss"):
+            return u >= FINE_REFERENCE * self.reference.rows[-1]["head_displacement_mm"] if self.reference.rows else True
+        return self.next_reference <= u <= REFERENCE_UNTIL
+
     def _reach(self, cycles):
-        """(cycles, peak load): not over the protocol's end, and not over a rise of a stepped load, which is a block of its own."""
-        stop = self.loading["stop"]
-        if stop.get("cycles"):
-            cycles = min(cycles, stop["cycles"] - self.cycles)
-        if stop.get("load_N") and self.loading.get("ramp_N_per_cycle"):
-            cycles = min(cycles, max((stop["load_N"] - self.peak_load(self.cycles)) / self.loading["ramp_N_per_cycle"], SHORTEST))
-        if self.loading.get("step_N"):
-            every = self.loading["every_cycles"]
-            rise = every * (np.floor(self.cycles / every + 1e-9) + 1.0)
-            cycles = min(cycles, rise - self.cycles)
+        """(cycles, their peak load): not over the protocol's end, and not over a rise of a stepped load."""
+        stop, l = self.loading["stop"], self.loading
+        cycles = min(cycles, stop["cycles"] - self.cycles)
+        if stop.get("load_N") and l.get("ramp_N_per_cycle"):
+            cycles = min(cycles, max((stop["load_N"] - self.peak_load(self.cycles)) / l["ramp_N_per_cycle"], SHORTEST))
+        if l.get("step_N"):
+            rise = l["every_cycles"] * (np.floor(self.cycles / l["every_cycles"] + 1e-9) + 1.0)
+            return min(cycles, rise - self.cycles), self.model.grip.load
         return cycles, self.peak_load(self.cycles + cycles)
 
     def _error(self, better, plain):
@@ -251,9 +261,8 @@ class Cycle:
     def _reference_cycle(self):
         """Unload to the minimum and load again; everything is as before afterwards."""
         march, grip, i = self.march, self.model.grip, self.model.interface
-        before, setting, book = self.model.state(), grip.setting, march.book()
+        before = march.mark()
         peak, low = grip.load, self.minimum_load(self.cycles)
-        velocity = march.velocity, march.previous, march.last_tear
         points = [(grip.displacement(), peak)]
         jump, angle = i.jump.copy(), grip.angle()
         done = True
@@ -268,7 +277,7 @@ class Cycle:
                 moved = motion(i, i.jump - jump, self.model.comm)
                 moved = {k: moved.get(k) for k in ("micromotion_um", "largest_slip_um", "mean_opening_um")}
                 turned = angle - grip.angle()
-        if done:
+        if done and points[-1][0] > points[UNLOADING][0]:
             u, f = np.array(points).T
             down, up = slice(0, UNLOADING + 1), slice(UNLOADING, None)
             change = u[-1] - u[UNLOADING]
@@ -276,9 +285,7 @@ class Cycle:
                                range_mm=change, stiffness_N_per_mm=(peak - low) / change, **moved,
                                hysteresis_N_mm=float(np.trapezoid(f[up], u[up]) + np.trapezoid(f[down], u[down])),
                                angle_range_deg=turned)
-        self._return_to(before, setting)
-        march.enter(book)
-        march.velocity, march.previous, march.last_tear = velocity
+        march.back(before)
         self.next_reference = REFERENCE_GROWTH * grip.displacement()
 
     def _ease(self, load, depth=0):
@@ -351,12 +358,13 @@ class Cycle:
             return self.loosened if self.loosened and displacement <= (self.limit or np.inf) and u[-1] < displacement else None
         k = past[0]
         cycles = n[k] if k == 0 else np.interp(displacement, u[k - 1 : k + 1], n[k - 1 : k + 1])
-        return float(cycles), float(self.peak_load(cycles))
+        load = self.blocks.rows[k]["peak_load_N"] if self.loading.get("step_N") else self.peak_load(cycles)
+        return float(cycles), float(load)
 
     def _end(self):
         """Keep the last peak, unload for what follows; 'completed' if a criterion or a confirmed failure ended the step."""
         self.watch.peak()
-        status = "completed" if self.loosened or not self.reason.startswith("no equilibrium") else "partial"
+        status = "partial" if self.stuck else "completed"
         if status == "completed" and self.followed:
             self.unloaded = self._unload()
         return status
@@ -405,7 +413,7 @@ class Cycle:
                "head_displacement_mm": last.get("head_displacement_mm"), "angle_deg": last.get("angle_deg"),
                "axial_displacement_mm": last.get("axial_displacement_mm"),
                "thresholds": [{"head_displacement_mm": d, "cycles": at and at[0], "load_N": at and at[1]} for d, at in found],
-               "static_capacity_N": float(f.max()), "static_displacement_mm": float(u[f.argmax()]),
+               "static_capacity_N": float(f.max()) if len(f) > 1 else None, "static_displacement_mm": float(u[f.argmax()]),
                "static_stiffness_N_per_mm": secant_stiffness(u, f), "static_energy_balance_error": self.static_error,
                "unloaded": self.unloaded, "blocks": len(self.blocks.rows), "newton_iterations": self.march.newton,
                "linear_iterations": self.march.linear, "cutbacks": self.march.cutbacks,

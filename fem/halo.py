@@ -62,7 +62,7 @@ class Halo:
                 "visible_on_ct": bool(mean.max() >= VISIBLE)}
 
     def snapshot(self, cycles, displacement, halo):
-        """Keep a halo if it has grown by a tenth since the last one kept; the last one is always kept."""
+        """Keep a halo if it has grown by a quarter since the last one kept; the last one is always kept."""
         entry = {"cycles": float(cycles), "head_displacement_mm": float(displacement), **halo}
         if len(self.snapshots) > 1 and self.snapshots[-1]["volume_mm3"] < 1.25 * self.snapshots[-2]["volume_mm3"] + 1.0:
             self.snapshots[-1] = entry

@@ -212,18 +212,24 @@ class Interface:
         d = np.clip(final * (mixed - onset) / (np.maximum(mixed, 1e-300) * (final - onset)), 0.0, 1.0)
         return self._break(np.minimum(self.bond[self.cohesive], 1.0 - d), open_, shear)
 
-    def tire(self, cycles):
-        """Bonds tire over `cycles` at the separations of the last peak; returns released energy (N mm, this rank).
+    def _tiring(self, open_, shear, mixed, onset, final):
+        """(c,) loss of bond per cycle, as a rate of its logarithm: x^b, x the separation over that at which it breaks further."""
+        reach = onset * final / (final - (1.0 - self.bond[self.cohesive]) * (final - onset))
+        return np.minimum(mixed / reach, 1.0) ** self.exponent[self.cohesive]
 
-        x is the separation over that at which the bond breaks further under one load, and its life x^-b cycles.
-        """
+    def tire(self, cycles):
+        """Bonds tire over `cycles` at the separations of the last peak; returns released energy (N mm, this rank)."""
         if not np.any(self.cohesive):
             return 0.0
-        open_, shear, mixed, onset, final = self._mixed()
-        bond = self.bond[self.cohesive]
-        reach = onset * final / (final - (1.0 - bond) * (final - onset))
-        x = np.minimum(mixed / reach, 1.0)
-        return self._break(bond * np.exp(-cycles * x ** self.exponent[self.cohesive]), open_, shear)
+        mixed = self._mixed()
+        return self._break(self.bond[self.cohesive] * np.exp(-cycles * self._tiring(*mixed)), *mixed[:2])
+
+    def tired_share(self, cycles):
+        """Area of bonds that `cycles` would break, over the area of bonds that hold: two sums (mm^2, this rank)."""
+        if not np.any(self.cohesive):
+            return 0.0, 0.0
+        w = self.points.weight[self.cohesive] * self.bond[self.cohesive]
+        return float(np.sum(w * (1.0 - np.exp(-cycles * self._tiring(*self._mixed()))))), float(w.sum())
 
     def _break(self, new, open_, shear):
         """Set the bonds of the cohesive points; returns the energy that this releases (N mm, this rank)."""

@@ -30,6 +30,7 @@ class LinearSolver:
         self.direct = model.dim == 2
         self.rtol = rtol
         self.iterations = self.setups = 0
+        self.ksp = self._coarse = None
         if not self.direct:
             self._scale = model.diagonal_scale
             self._prolongation = prolongation(model)
@@ -38,6 +39,10 @@ class LinearSolver:
     def forget(self):
         """Start anew: nothing that was solved before has a part in what comes, so that a resumed run repeats it exactly."""
         self._base = None
+        for old in (self.ksp, self._coarse):
+            if old is not None:
+                old.destroy()
+        self._coarse = None
         self.ksp = PETSc.KSP().create(self.A.comm)
         self.ksp.setOperators(self.A)
         if self.direct:
@@ -67,6 +72,10 @@ class LinearSolver:
         coarse.setOption(PETSc.Mat.Option.SPD, True)
         solver = self.ksp.getPC().getMGCoarseSolve()
         solver.setOperators(coarse, coarse)
+        diagonal.destroy()
+        if self._coarse is not None:
+            self._coarse.destroy()
+        self._coarse = coarse
         solver.setType("preonly")
         _factorise(solver.getPC())
         largest = 1.1 * self._largest_eigenvalue()
@@ -86,7 +95,10 @@ class LinearSolver:
             v.scale(1.0 / v.norm())
             self.A.mult(v, w)
             v.array[:] = np.einsum("nij,nj->ni", blocks, w.array.reshape(-1, blocks.shape[-1])).ravel()
-        return v.norm()
+        largest = v.norm()
+        v.destroy()
+        w.destroy()
+        return largest
 
     def solve(self, b, x):
         """Solve A x = b; returns the number of iterations, or -1 when no acceptable solution was found."""

@@ -7,6 +7,7 @@ from fem.linear import FIRST, RELATIVE
 from fem.newton import solve
 
 REJECT_DAMAGE_STEP = 0.3
+SETTLING = 0.25, 0.5, 1.0  # shares of the residual stress that are let loose one after another
 
 
 class March:
@@ -58,12 +59,38 @@ class March:
             self.velocity = self.velocity.reshape(-1, self.model.dim)
 
     def settle(self):
-        """Find the equilibrium of bone that comes with residual stress; then the book begins. False if there is none."""
-        found = self.attempt(1.0, lambda: None).converged
+        """Find the equilibrium of bone that comes with residual stress, by and by; then the book begins. False if there is none."""
+        m = self.model
+        whole, share, found = m.eps_p.copy(), 0.0, True
+        for wanted in SETTLING:
+            m.eps_p += (wanted - share) * whole
+            if share == 0.0:
+                m.eps_p -= whole
+            share = wanted
+            found = found and self.attempt(1.0, lambda: None).converged
+            self.turn()
         self.enter(dict.fromkeys(self.BOOK, 0.0))
         self.grip.zero()
         self.begin()
         return found
+
+    def mark(self):
+        """Everything that `back` needs to undo what follows: state, grip, book, predictor."""
+        return self.model.state(), self.grip.setting, self.book(), (self.velocity, self.previous, self.last_tear)
+
+    def back(self, mark):
+        """Undo all increments since `mark`."""
+        state, self.grip.setting, book, predictor = mark
+        self.model.restore(state)
+        self.begin()
+        self.enter(book)
+        self.velocity, self.previous, self.last_tear = predictor
+
+    def release(self, energy):
+        """Enter energy (N mm, of this rank) that broken bonds have set free between two increments."""
+        self.bond += self.total(energy)
+        self.stored, self._Y = self.model.stored_energy()
+        self._traction = self.model.interface.friction_traction()
 
     def turn(self):
         """The load changes its course: the last increment says nothing of the next."""
@@ -86,7 +113,7 @@ class March:
         """
         m = self.model
         nodes = m.u.array.reshape(-1, m.dim)
-        before, setting, eps_p = nodes.copy(), self.grip.setting, m.eps_p.copy()
+        before, setting, eps_p, trial = nodes.copy(), self.grip.setting, m.eps_p.copy(), m.trial()
         if self.velocity is not None:
             nodes += self.velocity * size
             nodes[m.prescribed] = before[m.prescribed]
@@ -115,6 +142,7 @@ class March:
             self.cutbacks += 1
             nodes[:], self.grip.setting, m.eps_p[:] = before, setting, eps_p
             m.integrity = self._carried.copy()
+            m.put_back(trial)
             return outcome
         self.grip.accept(size)
         self._book(eps_p)

@@ -308,6 +308,19 @@ class Model:
         if self.cortex:
             self.cortex.restore({k.removeprefix("cortex_"): v for k, v in state.items() if k.startswith("cortex_")})
 
+    def trial(self):
+        """What a residual changes and results read, copied: a rejected increment is to leave no trace."""
+        i, c = self.interface, self.cortex
+        arrays = [self.stress, self.bulk, i.jump, i.new_slip, *self._trial]
+        arrays += [c.stress, c.integrity, c.growth] if c else []
+        return [(array, array.copy()) for array in arrays]
+
+    def put_back(self, trial):
+        for array, before in trial:
+            array[:] = before
+        if self.cortex:
+            self.cortex.integrity = trial[-2][1]
+
     @property
     def trial_plastic_strain(self):
         """Plastic strain (n, nq, 6) of the last residual, not yet committed."""

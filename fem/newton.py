@@ -20,15 +20,22 @@ class Outcome:
     reason: str = ""
 
 
-def solve(model, solver, clock, iterations=ITERATIONS, tolerance=TOLERANCE):
+def solve(model, solver, clock):
     """Bring `model` into equilibrium at its prescribed displacements, starting from the predicted `model.u`.
 
     The line search follows the energy slope s(a) = d.R(u + a d): a = 1 is taken if |s| has halved or kept its sign, else
     the root is bracketed by regula falsi. Without it contact opens and closes for ever.
     Returns: `Outcome`; on failure `model.u` is wherever it stopped and nothing was committed.
     """
-    dx = model.uv.duplicate()
-    start = model.uv.duplicate()
+    dx, start = model.uv.duplicate(), model.uv.duplicate()
+    try:
+        return _iterate(model, solver, clock, dx, start)
+    finally:  # on several ranks Python's garbage collector leaves them in memory
+        dx.destroy()
+        start.destroy()
+
+
+def _iterate(model, solver, clock, dx, start, iterations=ITERATIONS, tolerance=TOLERANCE):
     with clock("law"):
         R = model.residual()
     linear = 0

@@ -132,8 +132,10 @@ class Watch:
 
     def resume(self, step):
         """Bring back the last checkpoint, if there is one; True if there was."""
-        path = self.directory / self.CHECKPOINT
+        path, history = self.directory / self.CHECKPOINT, self.directory / "history.jsonl"
         if not path.exists():
+            if self.model.comm.rank == 0:
+                history.unlink(missing_ok=True)
             return False
         kept, arrays, memory = state.load(path, self.model)
         self.model.restore(kept)
@@ -144,10 +146,17 @@ class Watch:
         self.solver.forget()
         if self.model.comm.rank == 0:
             done = {step.progress(row)["step"] for row in step.rows()}
-            history = self.directory / "history.jsonl"
-            lines = [line for line in history.read_text().splitlines() if json.loads(line)[step.number] in done]
-            history.write_text("".join(line + "\n" for line in lines))
+            kept = [line for line in history.read_text().splitlines() if _number(line, step.number) in done]
+            history.write_text("".join(line + "\n" for line in kept))
         return True
+
+
+def _number(line, column):
+    """The number of the row that a line of the history is of; None if a kill has cut it short."""
+    try:
+        return json.loads(line)[column]
+    except ValueError:
+        return None
 
 
 class Snapshot:

@@ -19,6 +19,7 @@ BLEND = 3.0  # mm, radius of the smooth unions
 CORTEX = {"body": 0.35, "posterior": 0.8, "lateral": 0.95, "medial": 1.7, "upper and lower": 1.75}  # mm
 # body and end plates: Silva 1994; wall of the pedicle 0.6-1.3 lateral, 1.2-2.2 medial, 1.5-2 above and below, and the arch:
 # standard values, check original
+FREE_WALL = 2.0  # mm in front of the posterior wall where the resin of the laboratory ends: choice
 ROOT = 10.0  # mm in front of the pedicle over which its wall thins to the shell of the body: choice, the size of the fillet
 
 
@@ -228,8 +229,8 @@ class VertebraShape:
         return out
 
     def held(self, points):
-        """Surface points that a lab's resin holds: the body, up to two thirds of its depth from the front."""
-        return np.asarray(points)[:, 1] < self.wall - self.level.depth / 3
+        """Surface points that a lab's resin holds: the body, lying on its front, up to the roots of the pedicles."""
+        return np.asarray(points)[:, 1] < self.wall - FREE_WALL
 
     def endplate(self, points):
         p = np.asarray(points)

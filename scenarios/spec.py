@@ -306,7 +306,7 @@ class Cycle(Block):
         "direction of the load: craniocaudal, mediolateral, axial, or [x, y, z] in the frame of the vertebra (of the "
         "screw in a cylinder)",
     )
-    lever_arm: Annotated[float, Quantity("mm", 0, 100, "10 mm")] = default(
+    lever_arm: Annotated[float, Quantity("mm", 2, 100, "10 mm")] = default(
         "10 mm", CHOICE + ": a screw head on the bone", "from the bone to the line of the load, along the screw"
     )
     start: Force | None = default(None, f"{_PRESET}; without a preset it is given", "peak load of the first cycle")
