@@ -57,7 +57,7 @@ def solve(comm, directory):
     elif carried and not step.march.settle():
         raise RuntimeError("the bone that was carried over finds no equilibrium round the new screw")
     status = step.run()
-    summary = step.summary() | watch.at_peak | ({"transfer": carried} if carried else {})
+    summary = watch.at_peak | step.summary() | ({"transfer": carried} if carried else {})
     log.info("%s: %s", status, step.reason)
     with clock("output"):
         watch.write_tables(step)

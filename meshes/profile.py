@@ -9,9 +9,10 @@ import numpy as np
 from meshes.kernel import gmsh_model
 from meshes.labmesh import REGIONS, cell_volumes
 from meshes.outline import weave
-from meshes.specimen import MeshError
+from meshes.specimen import LEAST, MeshError
 
 WALL = 0.4  # mm of bone that must be left round what lies in it
+APART = 0.25  # mm between a measured halo and the outside of the core, which may not touch
 FAILURE_BAND = 0.3  # mm beyond the thread crest that is meshed as fine as the thread
 
 
@@ -83,7 +84,7 @@ def halo_outline(halo, spacing, room):
     r = halo.outer_radius(z)
     end = halo.thickness
     if halo.shape == "measured":
-        r = np.minimum(r, np.maximum(room(np.minimum(z, -0.5)) - WALL, halo.around_diameter / 2))
+        r = np.minimum(r, np.maximum(room(np.minimum(z, -0.5)) - WALL - APART, halo.around_diameter / 2 + LEAST))
         end = float(halo.thickness_at(-halo.depth))
     bottom = -halo.depth - end
     return np.vstack([[0, 0], np.column_stack([r, z]), [r[-1], bottom], [0, bottom]])

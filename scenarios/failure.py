@@ -76,7 +76,7 @@ def _cyclic(directory, step):
     if use is not None:
         more.append(f"the metal carried {100 * use:.0f} % of its yield stress")
     if margin is not None:
-        more.append(f"its fatigue limit was {margin:.2g} times the stress amplitude")
+        more.append(f"its fatigue limit was {margin:.2g} times the largest stress")
     if (use is not None and use >= 1.0) or (margin is not None and margin < 1.0):
         kind = 3
     if loosened:

@@ -68,13 +68,25 @@ def resume(directory, ranks=None):
 
 def _unfinished(final):
     """The directory that an unfinished run has left: `final` itself, or the one that a killed run worked in."""
+    if (final / "result.json").exists() and Result(final).status == "completed":
+        raise BadInput(f"{final}: this run is complete; there is nothing to go on with")
     working = sorted(final.parent.glob(f".{final.name}.*.tmp"), key=lambda d: d.stat().st_mtime)
     for directory in (*reversed(working), final):
         if (directory / "scenario.yaml").exists() and (directory / "provenance.json").exists():
-            if directory == final and Result(final).status == "completed":
-                raise BadInput(f"{final}: this run is complete; there is nothing to go on with")
+            if directory != final and _alive(int(directory.name.split(".")[-2])):
+                raise BadInput(f"{final}: the run is still going on (process {directory.name.split('.')[-2]})")
             return directory
     raise BadInput(f"{final}: there is no unfinished run here or beside it (.{final.name}.*.tmp)")
+
+
+def _alive(process):
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return process != os.getpid()
 
 
 def _run(path, scenario, text, final, ranks, resolution):
@@ -102,10 +114,13 @@ def _carry_out(path, scenario, directory, ranks, resolution):
             solver.last_words(directory / stage.folder)
             _add(outcome, stage, _left(directory / stage.folder, stage, "interrupted") | {"interrupted": True}, directory)
         except KeyboardInterrupt:
-            outcome["status"] = "partial" if outcome["steps"] else "failed"
-            outcome["reason"] = "interrupted before the load was applied"
-        except (BadInput, Environment):
-            raise
+            outcome |= {"status": "partial" if outcome["steps"] else "failed", "interrupted": True,
+                        "reason": "interrupted before the load was applied"}
+        except (BadInput, Environment) as error:
+            if not outcome["steps"]:
+                raise
+            # only the finished cycling could tell that what follows does not fit: its result is kept
+            outcome |= {"status": "partial", "reason": str(error)}
         except Exception as error:  # a defect of halofix: the result directory keeps what is needed to find it
             with open(directory / "run.log", "a") as log:
                 traceback.print_exc(file=log)
@@ -113,12 +128,12 @@ def _carry_out(path, scenario, directory, ranks, resolution):
             outcome["reason"] = f"internal error ({type(error).__name__}: {error}); run.log has the details"
         outcome["seconds_wall"] = round(time.monotonic() - begun, 1)
         _write_json(directory / "result.json", _summary(scenario, outcome))
-        if outcome["status"] == "completed":
-            for stage in stages(scenario):  # states are large, and a run that is complete has no use for them
-                for name in ("end.npz", "checkpoint.npz"):
-                    (directory / stage.folder / name).unlink(missing_ok=True)
         show.stage("reporting")
         _write_report(directory)
+    if outcome["status"] == "completed":
+        for stage in stages(scenario):  # states are large, and a run that is complete has no use for them
+            for name in ("end.npz", "checkpoint.npz"):
+                (directory / stage.folder / name).unlink(missing_ok=True)
     _write_json(directory / "provenance.json", _provenance(directory, ranks, options))
 
 
@@ -259,7 +274,7 @@ def _directory(final, mark="result.json", start=None):
     try:
         yield temporary
     except BaseException:
-        if start is None:
+        if start is None and not any(temporary.rglob("end.npz")):  # what a solver has finished is kept for `resume`
             shutil.rmtree(temporary, ignore_errors=True)
         raise
     if final.exists():
@@ -309,7 +324,7 @@ def _solved(path, scenario, stage, directory, ranks, show):
     done = _read_json(folder / "outcome.json")
     if done and done["status"] == "completed" and (folder / "end.npz").exists():
         return done
-    if not (folder / "problem.json").exists():
+    if _read_json(folder / "problem.json") is None:
         show.stage(f"{stage.kind}: meshing")
         _prepare(path, scenario, stage, directory)
     show.stage(f"{stage.kind}: solving")
@@ -332,21 +347,31 @@ def _prepare(path, scenario, stage, directory):
     start, made = None, None
     if before:
         earlier = directory / before.folder
-        if halo := _read_json(earlier / "halo.json"):
-            made = halo_made(halo, parts(scenario, before).screw)
+        made = _halo_made(scenario, stage, directory)
         same = parts(scenario, stage, made) == parts(scenario, before, made)
         start = {"from": f"../{before.folder}", "same_mesh": same}
     if start and start["same_mesh"]:
         found = parts(scenario, stage, made)
         for name in ("mesh.npz", "mesh.msh"):
             (folder / name).unlink(missing_ok=True)
-            os.link(earlier / name, folder / name)
+            try:
+                os.link(earlier / name, folder / name)
+            except OSError:  # not every file system has hard links
+                shutil.copy(earlier / name, folder / name)
         lab_mesh = LabMesh.load(folder / "mesh.npz")
     else:
         found, lab_mesh = _mesh(path, scenario, stage, folder, made)
     posed = problem(scenario, stage, found, lab_mesh) | ({"start": start} if start else {})
     posed["followed"] = stage.index < stages(scenario)[-1].index
     _write_json(folder / "problem.json", posed)
+
+
+def _halo_made(scenario, stage, directory):
+    """The halo that cement had to fill before `stage`: that of the last cycling before the cement went in, or None."""
+    cement = next((i for i, kind, _ in scenario.steps()[: stage.index] if kind == "augment"), None)
+    maker = next((s for s in reversed(stages(scenario)) if s.kind == "cycle" and cement is not None and s.index < cement), None)
+    document = _read_json(directory / maker.folder / "halo.json") if maker else None
+    return halo_made(document, parts(scenario, maker).screw) if document and document["snapshots"] else None
 
 
 def _add(outcome, stage, found, directory):
@@ -467,7 +492,9 @@ def _serially(code, directory):
 
 
 def _write_json(file, data):
-    file.write_text(json.dumps(data, indent=1) + "\n")
+    temporary = file.with_suffix(".tmp")
+    temporary.write_text(json.dumps(data, indent=1) + "\n")
+    temporary.rename(file)
 
 
 def _read_json(file):
