@@ -451,6 +451,125 @@ def test_compare_goes_on_past_a_failure(bench, tmp_path, capsys):
     assert Result("here/fenestrated").peak_force_N == 100
 
 
+# -- several solved steps ----------------------------------------------------------------------------------------------
+
+RESCUE = """
+name: toggled
+specimen: {shape: cylinder, diameter: 30 mm, length: 40 mm, bmd: 70 mg/cm^3}
+screw: {diameter: 6.5 mm, length: 30 mm, pitch: 2.75 mm, core_diameter: 4.5 mm}
+protocol:
+  - insert: {}
+  - cycle: {preset: weiser}
+  - augment: {volume: 2 ml, target: halo}
+  - cycle: {preset: weiser, lever_arm: 12 mm}
+  - pullout: {}
+"""
+# what the solver leaves of a cyclic step, and of a pullout; it is told to fail in the folder that a file `fail` names
+SOLVER = r"""
+kind = "cycle" if d.endswith("cycle") else "pullout"
+fail = os.path.join(os.environ["BENCH"], "fail")
+if kind == "cycle":
+    with open(d + "/cycles.csv", "w") as c:
+        c.write("cycles,peak_load_N,head_displacement_mm,angle_deg,axial_displacement_mm,halo_volume_mm3\n900,190,5.4,9,0.2,100\n")
+    halo = dict(z_mm=[-29, -15, -1], snapshots=[dict(cycles=900, thickness_mm=[0.8, 0.3, 1.1])])
+    open(d + "/halo.json", "w").write(json.dumps(halo))
+open(os.path.join(os.environ["BENCH"], "solved"), "a").write(os.path.basename(d) + " ")
+if os.path.exists(fail) and open(fail).read() == os.path.basename(d):
+    os.kill(os.getpid(), signal.SIGKILL)
+open(d + "/end.npz", "w").write("state")
+step = dict(kind=kind, loosened=True, cycles_to_loosening=900.0, load_at_loosening_N=190.0) if kind == "cycle" else \
+    dict(kind=kind, peak_force_N=300.0, displacement_at_peak_mm=0.3, force_at_end_N=240.0, displacement_at_end_mm=1.0)
+outcome = dict(status="completed", reason="loose", step=step, seconds_total=10.0, newton_iterations=5, memory_MiB=100)
+open(d + "/outcome.json", "w").write(json.dumps(outcome))
+"""
+
+
+@pytest.fixture
+def toggling(bench, tmp_path, monkeypatch):
+    """The scenario file of a rescue whose solver is a stand-in; halos and cement that the mesher is asked for are listed."""
+    monkeypatch.setenv("BENCH", str(tmp_path))
+    asked, build = [], meshes.build
+    monkeypatch.setattr(meshes, "build", lambda *a: asked.append(a) or build(*a))
+    bench(SOLVER)
+    file = tmp_path / "toggled.yaml"
+    file.write_text(RESCUE)
+    return file, asked
+
+
+def test_each_solved_step_has_a_folder_and_starts_where_the_last_one_ended(toggling):
+    file, asked = toggling
+    result = scenarios.run(file)
+    assert [step.get("directory") for step in result.steps] == [None, "2-cycle", None, "4-cycle", "5-pullout"]
+    posed = {name: json.loads((result.directory / name / "problem.json").read_text()) for name in ("2-cycle", "4-cycle", "5-pullout")}
+    assert "start" not in posed["2-cycle"] and posed["2-cycle"]["followed"] and not posed["5-pullout"]["followed"]
+    assert posed["4-cycle"]["start"] == {"from": "../2-cycle", "same_mesh": False}
+    assert posed["5-pullout"]["start"] == {"from": "../4-cycle", "same_mesh": True}
+    assert posed["2-cycle"]["loading"]["direction"] == [-1.0, 0.0, 0.0] and posed["5-pullout"]["loading"]["kind"] == "pullout"
+    (_, screw, none, no_cement, *_), (_, longer, halo, cement, *_) = asked  # the pullout needs no mesh of its own
+    assert none is None and no_cement is None and (screw.head_height, longer.head_height) == (9.5, 11.5)
+    assert halo.shape == "measured" and halo.profile == ((-29, 0.8), (-15, 0.3), (-1, 1.1)) and cement.fills_halo
+    assert result.peak_force_N == 300.0 and result.load_at_loosening_N == 190.0 and result.seconds_total == 30.0
+    assert not list(result.directory.rglob("end.npz"))
+
+
+def test_a_run_that_died_goes_on_with_the_step_that_it_died_in(toggling, tmp_path):
+    file, _ = toggling
+    (tmp_path / "fail").write_text("4-cycle")
+    result = scenarios.run(file)
+    assert result.status == "partial" and "after 900 cycles" in result.reason and result.exit_code == 3
+    (tmp_path / "fail").unlink()
+    result = runner.resume(result.directory)
+    assert result.status == "completed" and result.peak_force_N == 300.0
+    assert (tmp_path / "solved").read_text().split() == ["2-cycle", "4-cycle", "4-cycle", "5-pullout"]
+    with pytest.raises(BadInput, match="complete"):
+        runner.resume(result.directory)
+
+
+def test_a_killed_run_is_found_beside_its_result(toggling, tmp_path):
+    """kill -9 leaves the working directory of a process that is no more."""
+    file, _ = toggling
+    (tmp_path / "fail").write_text("5-pullout")
+    result = scenarios.run(file)
+    gone = subprocess.run(["true"], check=True) and 4_000_000
+    (result.directory / "result.json").unlink()
+    result.directory.rename(result.directory.parent / f".toggled.{gone}.tmp")
+    (tmp_path / "fail").unlink()
+    assert runner.resume(result.directory).status == "completed" and names("results") == {"toggled"}
+
+
+def test_nothing_to_go_on_with(tmp_path):
+    with pytest.raises(BadInput, match="no unfinished run"):
+        runner.resume(tmp_path / "nowhere")
+
+
+def test_cement_that_does_not_fit_the_halo_keeps_the_cycling(toggling, monkeypatch):
+    file, asked = toggling
+    build = meshes.build
+
+    def refuse(*a):
+        if a[3] is not None:
+            raise lab.MeshError("2 ml of cement do not fit")
+        return build(*a)
+
+    monkeypatch.setattr(meshes, "build", refuse)
+    result = scenarios.run(file)
+    assert result.status == "partial" and "do not fit" in result.reason and result.load_at_loosening_N == 190.0
+
+
+def test_direction_of_the_load():
+    """Across the screw and towards the feet or the midline; a vector is taken as it is."""
+    from scenarios.assemble import _direction
+
+    c, s = np.cos(0.2), np.sin(0.2)
+    rotation = np.array([[0, 1, 0], [s, 0, -c], [c, 0, s]])  # columns: the screw frame in anatomical axes
+    mesh = LabMesh(np.zeros((0, 3)), np.zeros((0, 4), int), np.zeros(0, int), frame=(rotation, np.zeros(3)))
+    specimen = load(ROOT / "scenarios" / "toggle_native.yaml").specimen
+    assert np.allclose(_direction("craniocaudal", specimen, mesh), [-1, 0, 0])
+    assert np.allclose(_direction("mediolateral", specimen, mesh), [0, -1, 0])
+    assert np.allclose(_direction("axial", specimen, mesh), [0, 0, 1])
+    assert np.allclose(rotation @ _direction([0, 0, 1], specimen, mesh), [0, 0, 1])
+
+
 def test_a_batch_log_has_plain_lines(bench, capsys):
     scenarios.run(CYLINDER, out="here")
     assert "bone_cylinder: step 1, 0.020 mm, 100 N" in capsys.readouterr().out
