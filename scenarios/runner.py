@@ -448,7 +448,7 @@ def _summary(scenario, outcome):
     # both have is the pull's.
     pull = [step for step in steps if step["kind"] == "pullout"]
     cycle = [{key: step[key] for key in LOOSENING if key in step} for step in steps if step["kind"] == "cycle"]
-    for numbers in (*pull, *cycle[-1:], outcome):
+    for numbers in (*pull, *[numbers for numbers in cycle if numbers][-1:], outcome):
         run |= {key: value for key, value in numbers.items() if key not in run and key not in ("kind", "directory")}
     return run
 
