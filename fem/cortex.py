@@ -2,7 +2,7 @@
 
 Cortex is about 0.35 mm thin (Silva 1994), a hundredth of the specimen: bending of so thin a shell on a continuum adds
 nothing measurable, its membrane forces do. Von Mises plasticity without hardening in plane stress (Simo and Taylor 1986);
-beyond an equivalent plastic strain of `FRACTURE_ONSET` the shell tears and has lost its force after another
+beyond an equivalent plastic strain in tension and shear of `FRACTURE_ONSET` the shell tears and has lost its force after another
 `FRACTURE_RANGE`. Like the damage of the bone below it, tearing is extrapolated and fixed within a step.
 """
 
@@ -65,7 +65,16 @@ def plane_stress(trial, modulus, poisson, strength, tangent):
 
 
 @njit(cache=True)
-def _update(ue, B, weight, modulus, poisson, strength, plastic_n, integrity, elastic, stress, tangent, plastic, growth, force):
+def _tearing_share(s):
+    """Share of yielding that tears the shell: 2 sum<s_i> / sum|s_i| of the principal stresses, at most 1; as in bone,
+    crushing under a bearing screw does not (`fem.plasticity.shear_tension_weight`)."""
+    mean, radius = 0.5 * (s[0] + s[1]), np.sqrt(0.25 * (s[0] - s[1]) ** 2 + s[2] ** 2)
+    a, b = mean + radius, mean - radius
+    return min(1.0, 2.0 * (max(a, 0.0) + max(b, 0.0)) / (abs(a) + abs(b)))
+
+
+@njit(cache=True)
+def _update(ue, B, weight, modulus, poisson, strength, plastic_n, integrity, elastic, stress, tangent, plastic, yields, growth, force):
     m, nq = weight.shape
     D = np.zeros((3, 3))
     s = np.zeros(3)
@@ -80,6 +89,9 @@ def _update(ue, B, weight, modulus, poisson, strength, plastic_n, integrity, ela
             for i in range(3):
                 s[i] = elastic[i, 0] * eps[0] + elastic[i, 1] * eps[1] + elastic[i, 2] * eps[2]
             growth[k, q] = plane_stress(s, modulus, poisson, strength, D)
+            yields[k, q] = growth[k, q] > 0.0
+            if yields[k, q]:
+                growth[k, q] *= _tearing_share(s)
             # elastic strain from the returned stress
             e0 = (s[0] - poisson * s[1]) / modulus
             e1 = (s[1] - poisson * s[0]) / modulus
@@ -137,6 +149,7 @@ class Cortex:
         self.plastic, self.strain = np.zeros((m, 3, 3)), np.zeros((m, 3))
         self.integrity = np.ones((m, 3))
         self.stress, self.growth, self._grown = np.zeros((m, 3, 3)), np.zeros((m, 3)), np.zeros((m, 3))
+        self.yields = np.zeros((m, 3), bool)
         self._trial = np.zeros((m, 3, 3))
         self.tangent = np.tile(self.elastic, (m, 3, 1, 1))
         self._last = self.stress.copy(), self.integrity.copy(), self._energy_density()
@@ -146,7 +159,7 @@ class Cortex:
         ue = u[self.nodes].reshape(-1, 18)
         fe = np.zeros_like(ue)
         _update(ue, self.B, self.weight, self.modulus, self.poisson, self.strength, self.plastic, self.integrity,
-                self.elastic, self.stress, self.tangent, self._trial, self.growth, fe)
+                self.elastic, self.stress, self.tangent, self._trial, self.yields, self.growth, fe)
         np.add.at(force, self.nodes.ravel(), fe.reshape(-1, 3))
 
     def matrices(self, facets=None):
@@ -159,7 +172,7 @@ class Cortex:
 
     def changed(self):
         """Facets that yield or are torn."""
-        return np.flatnonzero(np.any((self.growth > 0.0) | (self.integrity < 1.0), axis=1))
+        return np.flatnonzero(np.any(self.yields | (self.integrity < 1.0), axis=1))
 
     def _energy_density(self):
         s, E, nu = self.stress, self.modulus, self.poisson

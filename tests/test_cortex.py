@@ -37,3 +37,12 @@ def test_tangent_against_finite_differences():
         h = 1e-8
         difference = np.stack([(stress_at(strain + h * e)[0] - stress_at(strain - h * e)[0]) / (2 * h) for e in np.eye(3)], 1)
         assert np.allclose(tangent, difference, atol=1e-5 * E) and growth > 0.0
+
+
+def test_crushing_does_not_tear():
+    from fem.cortex import _tearing_share
+
+    assert _tearing_share(np.array([-STRENGTH, 0.0, 0.0])) == 0.0
+    assert _tearing_share(np.array([STRENGTH, 0.0, 0.0])) == 1.0
+    assert _tearing_share(np.array([0.0, 0.0, 40.0])) == pytest.approx(1.0)
+    assert _tearing_share(np.array([-STRENGTH, 0.2 * STRENGTH, 0.0])) == pytest.approx(1 / 3)
