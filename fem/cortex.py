@@ -209,6 +209,10 @@ class Cortex:
         self.stress[:] = state["stress"]
         self._last = state["stress"].copy(), state["last_integrity"].copy(), state["density"].copy()
 
+    def renew(self):
+        """The integrity was set from outside: the book begins with it."""
+        self._last = self.stress.copy(), self.integrity.copy(), self._energy_density()
+
     def foresee(self, ratio):
         """Set the integrity of the next step from the plastic strain it will reach if it grows as in the last one."""
         strain = self.strain + ratio * self._grown

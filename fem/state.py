@@ -153,6 +153,7 @@ def carry(model, mesh, problem, state):
     compliance = laws[[problem["region_law"][str(r)] for r in mesh["region"]]]
     with np.load(state, allow_pickle=False) as data:
         history = {k: data[f"state/{k}"] for k in HISTORY}
+        torn = [data[f"state/cortex_{k}"] for k in ("strain", "integrity")] if model.cortex else None
         strain = np.einsum("cij,cqj->cqi", compliance, data["state/stress"])
     damage = model.damage
     for target, name in ((damage.tear, "tear"), (damage.tearing, "tearing"), (damage.fatigue, "fatigue"), (model.kappa, "kappa")):
@@ -160,6 +161,11 @@ def carry(model, mesh, problem, state):
     damage.fatigue[mine] = np.where(groove, DEBRIS, damage.fatigue[mine])
     damage.initial[mine] = np.maximum(damage.initial[mine], taken(history["initial"]))
     model.eps_p[mine] = -taken(strain)
+    if model.cortex:  # each facet of the shell is as torn as the nearest one was
+        facets = [lab["points"][lab["facets/cortex"]].mean(axis=1) for lab in (mesh, new)]
+        _, near = cKDTree(facets[0] + shift).query(facets[1][model.cortex.row])
+        model.cortex.strain[:], model.cortex.integrity[:] = torn[0][near], torn[1][near]
+        model.cortex.renew()
     model.integrity = damage.integrity()
     model.renew()
 
