@@ -26,7 +26,7 @@ BLOCK_GROWTH = 0.12, 0.02  # aimed-at growth of the head displacement over a blo
 LONGEST_BLOCK = 2.0  # times the one before
 SHORTEST = 0.25  # cycles
 THRESHOLDS = (0.5, 1.0, 2.0)  # mm of head displacement, reported beside the protocol's stop
-REFERENCE_GROWTH, REFERENCE_UNTIL = 1.6, 2.0  # of the head displacement between two reference cycles; mm, the last one
+REFERENCE_GROWTH, REFERENCE_UNTIL = 1.6, 1.2  # of the head displacement between two reference cycles; mm, the last one
 FINE_REFERENCE = 1.1  # growth between two reference cycles where a loss of stiffness ends the step
 LARGEST_DEBONDING = 0.05  # of the area of bonds, in one block
 MUCH_STRAIN, STRAINED_SHARE = 0.1, 0.05  # small strain is left where bone of 5 % of the screw's volume is strained by 10 %
@@ -289,12 +289,12 @@ class Cycle:
         self.next_reference = REFERENCE_GROWTH * grip.displacement()
 
     def _ease(self, load, depth=0):
-        """One step to `load` under force control, halved up to four times; False where no equilibrium is found."""
+        """One step to `load` under force control, halved up to twice; False where no equilibrium is found."""
         grip = self.model.grip
         start = grip.load
         if self.march.attempt(abs(load - start), lambda: grip.press(load)).converged:
             return True
-        return depth < 4 and self._ease(0.5 * (start + load), depth + 1) and self._ease(load, depth + 1)
+        return depth < 2 and self._ease(0.5 * (start + load), depth + 1) and self._ease(load, depth + 1)
 
     # ---- what is recorded ---------------------------------------------------------------------------------------
 

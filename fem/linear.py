@@ -77,7 +77,16 @@ class LinearSolver:
             self._coarse.destroy()
         self._coarse = coarse
         solver.setType("preonly")
-        _factorise(solver.getPC())
+        if self.A.comm.size == 1:
+            _factorise(solver.getPC())
+        else:  # each rank for itself: MUMPS on several ranks does not repeat itself to the last digit
+            pc = solver.getPC()
+            pc.setType("redundant")
+            options = PETSc.Options()
+            options["mg_coarse_redundant_ksp_type"] = "preonly"
+            options["mg_coarse_redundant_pc_type"] = "cholesky"
+            options["mg_coarse_redundant_pc_factor_mat_solver_type"] = "mumps"
+            pc.setFromOptions()
         largest = 1.1 * self._largest_eigenvalue()
         PETSc.Options()["mg_levels_1_ksp_chebyshev_eigenvalues"] = f"{0.1 * largest:.16e},{largest:.16e}"
         self.ksp.getPC().getMGSmoother(1).setFromOptions()

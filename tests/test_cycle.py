@@ -154,19 +154,26 @@ def test_half_the_tolerance_changes_little(toggled, tmp_path):
     assert half["cycles_to_loosening"] == pytest.approx(toggled[0]["cycles_to_loosening"], rel=0.05)
 
 
+@pytest.fixture(scope="module")
+def on_two_ranks(toggled, tmp_path_factory):
+    directory = tmp_path_factory.mktemp("ranks") / "two"
+    shutil.copytree(toggled[1], directory, ignore=shutil.ignore_patterns("*.csv", "checkpoint*", "*.jsonl"))
+    return solve(directory, ranks=2), directory
+
+
 @pytest.mark.mpi
-def test_two_ranks_find_the_same(toggled, tmp_path):
-    shutil.copytree(toggled[1], tmp_path / "two", ignore=shutil.ignore_patterns("*.csv", "checkpoint*", "*.jsonl"))
-    two = solve(tmp_path / "two", ranks=2)
+def test_two_ranks_find_the_same(toggled, on_two_ranks):
+    two = on_two_ranks[0]
     assert two["cycles_to_loosening"] == pytest.approx(toggled[0]["cycles_to_loosening"], rel=0.005)
 
 
-def test_a_killed_run_goes_on_as_if_nothing_had_happened(toggled, tmp_path):
-    directory = tmp_path / "killed"
+@pytest.mark.parametrize("ranks", [1, pytest.param(2, marks=pytest.mark.mpi)])
+def test_a_killed_run_goes_on_as_if_nothing_had_happened(toggled, on_two_ranks, tmp_path, ranks):
+    directory, unbroken = tmp_path / "killed", toggled[1] if ranks == 1 else on_two_ranks[1]
     shutil.copytree(toggled[1], directory, ignore=shutil.ignore_patterns("*.csv", "checkpoint*", "*.jsonl", "outcome.json"))
     kills = 0
     while not (directory / "outcome.json").exists():
-        process = subprocess.Popen(command(directory), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        process = subprocess.Popen(command(directory, ranks), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
                                    start_new_session=True)
         seen = 0
         for line in process.stdout:
@@ -178,7 +185,7 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(toggled, tmp_path):
         process.wait()
         assert kills == 2 or not (directory / "outcome.json").exists()
     for name in ("cycles.csv", "reference.csv", "static.csv"):
-        whole, again = table(toggled[1], name), table(directory, name)
+        whole, again = table(unbroken, name), table(directory, name)
         assert len(whole) == len(again)
         for column in whole.dtype.names:
             assert np.allclose(whole[column], again[column], rtol=1e-8, atol=1e-12), (name, column)
