@@ -20,7 +20,7 @@ class Outcome:
     reason: str = ""
 
 
-def solve(model, solver, clock):
+def solve(model, solver, clock, iterations=ITERATIONS, tolerance=TOLERANCE):
     """Bring `model` into equilibrium at its prescribed displacements, starting from the predicted `model.u`.
 
     The line search follows the energy slope s(a) = d.R(u + a d): a = 1 is taken if |s| has halved or kept its sign, else
@@ -29,13 +29,13 @@ def solve(model, solver, clock):
     """
     dx, start = model.uv.duplicate(), model.uv.duplicate()
     try:
-        return _iterate(model, solver, clock, dx, start)
+        return _iterate(model, solver, clock, dx, start, iterations, tolerance)
     finally:  # on several ranks Python's garbage collector leaves them in memory
         dx.destroy()
         start.destroy()
 
 
-def _iterate(model, solver, clock, dx, start, iterations=ITERATIONS, tolerance=TOLERANCE):
+def _iterate(model, solver, clock, dx, start, iterations, tolerance):
     with clock("law"):
         R = model.residual()
     linear = 0
