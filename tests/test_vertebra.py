@@ -93,12 +93,33 @@ def test_only_the_screw_is_gripped(l3):
 def test_resin_holds_the_body_and_cortex_covers_the_rest(l3):
     R, origin = l3.frame
     held = l3.points[l3.facets["held"]].mean(axis=1) @ R.T + origin
-    assert held[:, 1].max() < level("L3").depth / 6 + 1e-6 and len(held) > 100
+    assert held[:, 1].max() < level("L3").depth / 2 - 2.0 + 1e-6 and len(held) > 100
     cortex = l3.facets["cortex"]
     screw = np.unique(l3.cells[l3.region == REGIONS["screw"]])
     assert not np.isin(cortex, screw).any()
-    assert np.abs(l3.points[cortex][..., 2]).min() > 1e-6  # the entry is decorticated
-    assert len(l3.cortex_thickness) == len(cortex) and set(np.round(l3.cortex_thickness, 2)) == {0.35, 0.8, 1.0}
+    rim = cortex[np.all(np.abs(l3.points[cortex][..., 2]) < 1e-6, axis=1)]
+    radius = np.hypot(*np.moveaxis(l3.points[rim][..., :2], -1, 0))
+    assert radius.min() == pytest.approx(FITS["L"].core_diameter / 2, rel=0.1)  # the dorsal cortex reaches the shank
+    assert len(l3.cortex_thickness) == len(cortex)
+
+
+def test_the_wall_of_the_pedicle_is_thickest_above_below_and_medially():
+    from meshes.vertebra import VertebraShape
+
+    shape = VertebraShape(Vertebra("L3"))
+    centre, along = shape.centre(1.0), shape.axis(1.0)
+    side = np.array([1.0, 0, 0]) - along * along[0]
+    side *= 0.5 * level("L3").pedicle_width / np.linalg.norm(side)
+    up = np.array([0, 0, 0.5 * level("L3").pedicle_height])
+    found = shape.cortex_thickness(np.array([centre + side, centre - side, centre + up, centre - up]))
+    assert found == pytest.approx([0.95, 1.7, 1.75, 1.75], abs=0.02)
+    front = centre - along * np.array([[2.0], [6.0], [10.0], [40.0]]) + up  # from the isthmus into the body
+    root = shape.cortex_thickness(front)
+    assert np.all(np.diff(root) <= 1e-9) and root[-1] == 0.35
+
+
+def test_the_shell_of_a_meshed_vertebra(l3):
+    assert l3.cortex_thickness.min() == 0.35 and 1.6 < l3.cortex_thickness.max() <= 1.75
     assert set(l3.volumes()) == {"screw", "trabecular", "pedicle", "posterior"}
     assert len(l3.facets["endplate"]) > 50
 
