@@ -275,7 +275,8 @@ class Cycle:
             points.append((grip.displacement(), load))
             if len(points) == UNLOADING + 1:
                 moved = motion(i, i.jump - jump, self.model.comm)
-                moved = {k: moved.get(k) for k in ("micromotion_um", "largest_slip_um", "mean_opening_um")}
+                moved = {"micromotion_um": moved.get("micromotion_um"), "largest_slip_um": moved.get("largest_slip_um"),
+                         "opening_um": moved.get("mean_opening_um")}
                 turned = angle - grip.angle()
         if done and points[-1][0] > points[UNLOADING][0]:
             u, f = np.array(points).T
