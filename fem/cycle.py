@@ -28,6 +28,7 @@ SHORTEST = 0.25  # cycles
 THRESHOLDS = (0.5, 1.0, 2.0)  # mm of head displacement, reported beside the protocol's stop
 REFERENCE_GROWTH, REFERENCE_UNTIL = 1.6, 1.2  # of the head displacement between two reference cycles; mm, the last one
 FINE_REFERENCE = 1.1  # growth between two reference cycles where a loss of stiffness ends the step
+RUNAWAY = 0.02  # of all cycles: where blocks get so short, a drive under displacement control tells whether the screw still holds
 LARGEST_DEBONDING = 0.05  # of the area of bonds, in one block
 MUCH_STRAIN, STRAINED_SHARE = 0.1, 0.05  # small strain is left where bone of 5 % of the screw's volume is strained by 10 %
 LEAST_DAMAGE = 0.01  # of the screw's volume: errors are measured against at least that much damage
@@ -49,7 +50,7 @@ class Cycle:
         self.static, self.blocks, self.reference = Curve(), Curve(), Curve()
         self.cycles = 0.0
         self.block = 1.0
-        self.next_reference = 0.0
+        self.next_reference = self.next_check = 0.0
         self.strained = None  # (head displacement, cycles) at which small strain is left
         self.loosened = None  # (cycles, load)
         self.confirmed = None
@@ -91,7 +92,7 @@ class Cycle:
             self.watch.checkpoint(self, len(self.blocks.rows))
         return self._end()
 
-    KEPT = ("cycles", "block", "next_reference", "strained", "loosened", "confirmed", "reason", "static_error")
+    KEPT = ("cycles", "block", "next_reference", "next_check", "strained", "loosened", "confirmed", "reason", "static_error")
 
     def memory(self):
         """(JSON-ready, {name: (array, kind)}) from which `recall` goes on."""
@@ -232,7 +233,19 @@ class Cycle:
         self._record(error)
         if self._due():
             self._reference_cycle()
-        return True
+        return not (cycles < RUNAWAY * self.cycles and self.cycles >= self.next_check and self._runs_away())
+
+    def _runs_away(self):
+        """Whether the damaged screw cannot carry the load of a few cycles from now; it is then driven on to the stop."""
+        march, before = self.march, self.march.mark()
+        self.next_check = (1.0 + RUNAWAY) * self.cycles
+        if not self._drive_through(self.peak_load(self.next_check)) and self.loosened:
+            self.loosened = self.next_check, self.loosened[1]
+            self._record(0.0)
+            return True
+        self.reason, self.stuck = "", False
+        march.back(before)
+        return False
 
     def _due(self):
         """Whether a reference cycle is due: more often where a loss of stiffness ends the step."""

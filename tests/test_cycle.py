@@ -149,6 +149,21 @@ def test_a_jump_creates_no_energy(toggled):
     assert abs(step["static_energy_balance_error"]) < 0.01
 
 
+def test_a_screw_that_cannot_carry_what_is_next_is_driven_on(toggled, tmp_path):
+    """Asked early and often, displacement control finds the same end, and asking changes nothing before it."""
+    directory = tmp_path / "driven"
+    shutil.copytree(toggled[1], directory, ignore=shutil.ignore_patterns("*.csv", "checkpoint*", "*.jsonl", "outcome.json"))
+    code = "import runpy, fem.cycle; fem.cycle.RUNAWAY = 0.15; runpy.run_module('fem', run_name='__main__', alter_sys=True)"
+    done = subprocess.run([sys.executable, "-c", code, str(directory)], capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr[-2000:]
+    driven = json.loads((directory / "outcome.json").read_text())["step"]
+    assert driven["loosened"] and driven["failure_confirmed"]
+    assert driven["cycles_to_loosening"] == pytest.approx(toggled[0]["cycles_to_loosening"], rel=0.2)
+    unasked, asked = table(toggled[1]), table(directory)
+    same = min(len(asked), len(unasked)) - 2
+    assert same > 5 and np.allclose(asked["cycles"][:same], unasked["cycles"][:same], rtol=1e-6)
+
+
 def test_half_the_tolerance_changes_little(toggled, tmp_path):
     half = solve(prepare(tmp_path / "half", tolerance=0.02))
     assert half["cycles_to_loosening"] == pytest.approx(toggled[0]["cycles_to_loosening"], rel=0.05)
