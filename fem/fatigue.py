@@ -70,7 +70,8 @@ class Fatigue:
     def jump(self, growth, flow):
         """The `Jump` over which omega grows by `growth` (n, nq); nothing heals where the last one took too much."""
         omega = self.omega + growth
-        return Jump(omega, np.maximum(self.model.damage.fatigue, self.damage(omega)), (self.strain * growth / self.failure)[..., None] * flow)
+        return Jump(omega, np.maximum(self.model.damage.fatigue, self.damage(omega)),
+                    (self.strain * growth / self.failure)[..., None] * flow)
 
     def damage(self, omega):
         return self.maximum * (1.0 - np.exp(-omega))

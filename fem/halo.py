@@ -6,12 +6,12 @@ Its thickness along the shaft is that of a ring of equal volume beyond the threa
 import numpy as np
 from mpi4py import MPI
 
+from fem.regions import BONE, SCREW
+
 THRESHOLD = 0.5  # of the stiffness lost to tearing and fatigue (insertion damage is not loosening)
 VISIBLE = 1.0  # mm, thickness from which CT shows a halo
 REACH = 5.0  # mm beyond the crest; damage farther away belongs to no halo
 SPACING, SECTORS = 2.0, 12  # mm along the shaft; round it, for the largest thickness
-BONE = (2, 3, 4)  # region numbers of bone, see meshes.labmesh.REGIONS
-SCREW = 1
 
 
 class Halo:

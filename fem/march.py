@@ -62,10 +62,9 @@ class March:
         """Find the equilibrium of bone that comes with residual stress, by and by; then the book begins. False if there is none."""
         m = self.model
         whole, share, found = m.eps_p.copy(), 0.0, True
+        m.eps_p -= whole
         for wanted in SETTLING:
             m.eps_p += (wanted - share) * whole
-            if share == 0.0:
-                m.eps_p -= whole
             share = wanted
             found = found and self.attempt(1.0, lambda: None).converged
             self.turn()

@@ -15,8 +15,8 @@ from fem.cortex import Cortex
 from fem.damage import Damage
 from fem.elements import Quadrature, energies, stiffness, update
 from fem.interface import Interface
+from fem.regions import SCREW
 
-SCREW = 1  # region number of the screw, see meshes.labmesh.REGIONS
 
 
 class Laws:

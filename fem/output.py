@@ -12,9 +12,7 @@ from mpi4py import MPI
 
 from fem import state
 from fem.interface import motion
-
-SCREW = 1  # region numbers, see meshes.labmesh.REGIONS
-CEMENT = (7, 8)  # pure, and bone filled with it
+from fem.regions import CEMENT, SCREW
 
 
 class Clock:

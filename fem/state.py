@@ -10,8 +10,8 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from fem.elements import Quadrature
+from fem.regions import BONE
 
-BONE = (2, 3, 4)  # region numbers of bone, see meshes.labmesh.REGIONS
 DEBRIS = 0.95  # fatigue damage of what fills an old thread's groove, as of bone that is tired out
 CANDIDATES = ((1, 8), (9, 60))  # nearest cells that are tried, first few, then more
 HISTORY = ("tear", "tearing", "fatigue", "kappa", "initial")

@@ -56,13 +56,12 @@ def resume(directory, ranks=None):
     final = Path(directory)
     found = _unfinished(final)
     options = _read_json(found / "provenance.json") or {}
-    path = found / "scenario.yaml"
     resolution = options.get("options", {}).get("resolution")
     ranks = ranks or options.get("ranks")
     solver.check_ranks(ranks)
-    scenario, text = _checked(path, resolution)
+    scenario, _ = _checked(found / "scenario.yaml", resolution)
     with _directory(final, start=found) as directory:
-        _carry_out(path, scenario, directory, ranks, resolution)
+        _carry_out(final / "scenario.yaml", scenario, directory, ranks, resolution)
     return Result(final)
 
 
@@ -264,7 +263,8 @@ def _checked(path, resolution):
 def _directory(final, mark="result.json", start=None):
     """A directory beside `final` that becomes `final` when the block ends, and vanishes if it raises.
 
-    start: a directory to go on with (it stays if the block raises). An earlier result (recognised by its `mark`) is replaced; anything else in the way is left alone: BadInput.
+    start: a directory to go on with; it stays if the block raises. An earlier result (recognised by its `mark`) is replaced;
+    anything else in the way is left alone: BadInput.
     """
     if final.exists() and not (final / mark).exists() and not (final.is_dir() and not any(final.iterdir())):
         raise BadInput(f"{final} exists and is not a halofix result; name another place with --out")
