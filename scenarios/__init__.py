@@ -4,7 +4,7 @@ side by side.
 The three are imported on first use, so that checking a file costs neither pandas nor a solver.
 """
 
-_HOME = {"load": "scenarios.loader", "run": "scenarios.runner", "compare": "scenarios.runner"}
+_HOME = {"load": "scenarios.loader", "run": "scenarios.runner", "compare": "scenarios.comparison"}
 __all__ = sorted(_HOME)
 
 

@@ -86,9 +86,9 @@ def compare(
     The first file is the reference: its peak force counts as 1. Writes one result directory a scenario, comparison.csv
     and report.html.
     """
-    from scenarios import runner
+    from scenarios.comparison import compare
 
-    comparison = runner.compare(files, out=out, ranks=ranks, resolution=resolution)
+    comparison = compare(files, out=out, ranks=ranks, resolution=resolution)
     comparison.print()
     raise typer.Exit(comparison.exit_code)
 

@@ -2,13 +2,11 @@
 
     run(path, out, ranks, resolution)       -> Result
     resume(directory, ranks)                -> Result
-    compare(paths, out, ranks, resolution)  -> Comparison
     mesh(path, out, resolution, export)     -> lines to print
     report(directory)                       -> path of the report
 """
 
 from contextlib import contextmanager
-import csv
 import json
 import os
 from pathlib import Path
@@ -25,8 +23,9 @@ from scenarios.document import Problem
 from scenarios.failure import judge
 from scenarios.loader import BadScenario, read
 from scenarios.progress import progress
-from scenarios.result import COLUMNS, SCHEMA, Comparison, Result
+from scenarios.result import SCHEMA, Result
 from scenarios.trouble import BadInput, Environment
+from scenarios.unfinished import left, unfinished
 
 RESOLUTIONS = ("coarse", "standard", "fine")
 COMMAND_LINE = "given on the command line"
@@ -41,10 +40,10 @@ def run(path, out=None, ranks=None, resolution=None):
     machine); resolution: in place of the file's.
     Raises BadScenario (nothing is written), BadInput for an `out` in use by something else, Environment.
     """
-    scenario, text = _checked(path, resolution)
+    scenario, text = checked(path, resolution)
     solver.check_ranks(ranks)
     final = Path(out) if out is not None else Path("results") / directory_name(scenario.name)
-    return _run(path, scenario, text, final, ranks, resolution)
+    return carried_out(path, scenario, text, final, ranks, resolution)
 
 
 def resume(directory, ranks=None):
@@ -54,41 +53,18 @@ def resume(directory, ranks=None):
     Raises BadInput if there is nothing to go on with.
     """
     final = Path(directory)
-    found = _unfinished(final)
+    found = unfinished(final)
     options = _read_json(found / "provenance.json") or {}
     resolution = options.get("options", {}).get("resolution")
     ranks = ranks or options.get("ranks")
     solver.check_ranks(ranks)
-    scenario, _ = _checked(found / "scenario.yaml", resolution)
+    scenario, _ = checked(found / "scenario.yaml", resolution)
     with _directory(final, start=found) as directory:
         _carry_out(final / "scenario.yaml", scenario, directory, ranks, resolution)
     return Result(final)
 
 
-def _unfinished(final):
-    """The directory that an unfinished run has left: `final` itself, or the one that a killed run worked in."""
-    if (final / "result.json").exists() and Result(final).status == "completed":
-        raise BadInput(f"{final}: this run is complete; there is nothing to go on with")
-    working = sorted(final.parent.glob(f".{final.name}.*.tmp"), key=lambda d: d.stat().st_mtime)
-    for directory in (*reversed(working), final):
-        if (directory / "scenario.yaml").exists() and (directory / "provenance.json").exists():
-            if directory != final and _alive(int(directory.name.split(".")[-2])):
-                raise BadInput(f"{final}: the run is still going on (process {directory.name.split('.')[-2]})")
-            return directory
-    raise BadInput(f"{final}: there is no unfinished run here or beside it (.{final.name}.*.tmp)")
-
-
-def _alive(process):
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return process != os.getpid()
-
-
-def _run(path, scenario, text, final, ranks, resolution):
+def carried_out(path, scenario, text, final, ranks, resolution):
     ranks = ranks or solver.usual_ranks(scenario.model)
     with _directory(final) as directory:
         _write_inputs(directory, path, scenario, text, resolution)
@@ -111,7 +87,7 @@ def _carry_out(path, scenario, directory, ranks, resolution):
                     break
         except solver.Interrupted:
             solver.last_words(directory / stage.folder)
-            _add(outcome, stage, _left(directory / stage.folder, stage, "interrupted") | {"interrupted": True}, directory)
+            _add(outcome, stage, left(directory / stage.folder, stage, "interrupted") | {"interrupted": True}, directory)
         except KeyboardInterrupt:
             outcome |= {"status": "partial" if outcome["steps"] else "failed", "interrupted": True,
                         "reason": "interrupted before the load was applied"}
@@ -128,7 +104,7 @@ def _carry_out(path, scenario, directory, ranks, resolution):
         outcome["seconds_wall"] = round(time.monotonic() - begun, 1)
         _write_json(directory / "result.json", _summary(scenario, outcome))
         show.stage("reporting")
-        _write_report(directory)
+        write_report(directory)
     if outcome["status"] == "completed":
         for stage in stages(scenario):  # states are large, and a run that is complete has no use for them
             for name in ("end.npz", "checkpoint.npz"):
@@ -136,78 +112,12 @@ def _carry_out(path, scenario, directory, ranks, resolution):
     _write_json(directory / "provenance.json", _provenance(directory, ranks, options))
 
 
-def compare(paths, out=None, ranks=None, resolution=None):
-    """Carry out several scenarios into `out`/<stem of the file>, write comparison.csv and report.html there.
-
-    All files are checked before the first one runs; a run that fails does not keep the others from running.
-    """
-    paths = [Path(path) for path in paths]
-    stems = [path.stem for path in paths]
-    if twice := sorted({stem for stem in stems if stems.count(stem) > 1}):
-        raise BadInput(f"several scenario files are called {', '.join(twice)}; each would overwrite the other")
-    checked, problems = [], []
-    for path in paths:
-        try:
-            checked.append(_checked(path, resolution))
-        except BadInput as error:
-            problems.append(str(error))
-    if problems:
-        raise BadInput("\n".join(problems))
-    solver.check_ranks(ranks)
-    directory = Path(out) if out is not None else Path("results") / "comparison"
-    directory.mkdir(parents=True, exist_ok=True)
-    rows = []
-    for path, (scenario, text) in zip(paths, checked, strict=True):
-        row = {"scenario": path.stem, "name": scenario.name}
-        try:
-            result = _run(path, scenario, text, directory / path.stem, ranks, resolution)
-        except (BadInput, Environment, OSError) as error:
-            rows.append(row | {"status": "failed", "reason": str(error)})
-            _forget(directory / path.stem)
-            continue
-        rows.append(row | {key: result.summary.get(key) for key in ("status", "reason", *_NUMBERS)})
-        if result.summary.get("interrupted"):
-            break
-    _write_comparison(directory / "comparison.csv", rows)
-    _write_report(directory)
-    return Comparison(directory)
-
-
-def _forget(directory):
-    """Remove the result of an earlier comparison: beside today's failure it would pass for today's."""
-    if (directory / "result.json").exists():
-        shutil.rmtree(directory)
-
-
-_NUMBERS = (
-    "peak_force_N", "stiffness_N_per_mm", "displacement_at_peak_mm", "energy_to_peak_N_mm", "micromotion_um",
-    "load_at_loosening_N", "cycles_to_loosening", "failure_type",
-)  # fmt: skip
-
-
-def _write_comparison(file, rows):
-    """comparison.csv: one row a scenario; ratios are to the first scenario."""
-    shown = [column for column, _, _ in COLUMNS]
-    columns = ["scenario", "name", "status", *shown, *(key for key in _NUMBERS if key not in shown), "reason"]
-    for key, ratio in (("peak_force_N", "peak_force_ratio"), ("load_at_loosening_N", "load_at_loosening_ratio")):
-        reference = rows[0].get(key) if rows else None
-        for row in rows:
-            force = row.get(key)
-            row[ratio] = force / reference if force is not None and reference else None
-    temporary = file.with_suffix(".tmp")
-    with open(temporary, "w", newline="") as stream:
-        writer = csv.DictWriter(stream, columns, restval="")
-        writer.writeheader()
-        writer.writerows({k: "" if v is None else v for k, v in row.items()} for row in rows)
-    temporary.rename(file)
-
-
 def mesh(path, out=None, resolution=None, export=None):
     """Mesh the scenario in `path` into directory `out` (mesh.npz, mesh.msh, mesh.json, figures); yields lines to print.
 
     export: file to write the mesh to as well, in the format of its extension.
     """
-    scenario, text = _checked(path, resolution)
+    scenario, text = checked(path, resolution)
     final = Path(out) if out is not None else Path("results") / f"{directory_name(scenario.name)}-mesh"
     if export is not None and not Path(export).resolve().parent.is_dir():
         raise BadInput(f"{export}: there is no directory {Path(export).parent} to write the mesh to")
@@ -233,7 +143,7 @@ def report(directory):
     directory = Path(directory)
     if not (directory / "comparison.csv").exists():
         Result(directory)  # says what is wrong with it
-    if trouble := _write_report(directory):
+    if trouble := write_report(directory):
         raise Environment(f"the report could not be made: {trouble}")
     return directory / "report.html"
 
@@ -246,7 +156,7 @@ def directory_name(name):
 # -- pieces ------------------------------------------------------------------------------------------------------------
 
 
-def _checked(path, resolution):
+def checked(path, resolution):
     """(Scenario, text) of a file without problems; the name is settled, the resolution replaced if asked."""
     if resolution is not None and resolution not in RESOLUTIONS:
         raise BadInput(f"--resolution {resolution} is not possible; allowed: {', '.join(RESOLUTIONS)}")
@@ -335,7 +245,7 @@ def _solved(path, scenario, stage, directory, ranks, show):
         return outcome
     if code == solver.ENVIRONMENT:
         return {"status": "failed", "reason": words or "the solver could not be started as asked", "exit_code": 4}
-    return _left(folder, stage, f"the solver ended unexpectedly (code {code})" + (f": {words}" if words else ""))
+    return left(folder, stage, f"the solver ended unexpectedly (code {code})" + (f": {words}" if words else ""))
 
 
 def _prepare(path, scenario, stage, directory):
@@ -395,44 +305,6 @@ def _add(outcome, stage, found, directory):
         outcome["status"] = "partial"
 
 
-def _left(folder, stage, reason):
-    """What the tables of an unfinished step still say, as an outcome."""
-    step = (_from_curve if stage.kind == "pullout" else _from_cycles)(folder)
-    if not step:
-        return {"status": "failed", "reason": f"{reason} before the first step of the {stage.kind}"}
-    where = f"{step.get('displacement_at_end_mm', step.get('head_displacement_mm')):.3f} mm and "
-    where += f"{step.get('force_at_end_N', step.get('peak_load_N')):.0f} N"
-    if stage.kind == "cycle":
-        where += f" after {step['cycles']:.0f} cycles"
-    return {"status": "partial", "reason": f"{reason} at {where}", "step": step}
-
-
-def _from_curve(folder):
-    """What the curve of an unfinished pull still says, or None."""
-    points = [(row["displacement_mm"], row["force_N"]) for row in _rows(folder / "curve.csv", "displacement_mm", "force_N")]
-    if not points:
-        return None
-    at, most = max(points, key=lambda point: point[1])
-    return {"kind": "pullout", "status": "partial", "largest_force_N": most, "displacement_at_largest_force_mm": at,
-            "displacement_at_end_mm": points[-1][0], "force_at_end_N": points[-1][1]}
-
-
-def _from_cycles(folder):
-    """What the table of an unfinished cyclic step still says, or None."""
-    keys = ("cycles", "peak_load_N", "head_displacement_mm", "angle_deg", "axial_displacement_mm", "halo_volume_mm3")
-    rows = _rows(folder / "cycles.csv", *keys)
-    return {"kind": "cycle", "status": "partial", "loosened": False} | rows[-1] if rows else None
-
-
-def _rows(file, *keys):
-    """Rows of a table of numbers, as far as it can be read."""
-    try:
-        with open(file, newline="") as stream:
-            return [{key: float(row[key]) for key in keys} for row in csv.DictReader(stream)]
-    except (OSError, KeyError, TypeError, ValueError):
-        return []
-
-
 def _summary(scenario, outcome):
     """result.json: the run, and its steps in protocol order."""
     solved = iter(outcome["steps"])
@@ -473,7 +345,7 @@ def _provenance(directory, ranks, options):
     return provenance(directory, ranks, options)
 
 
-def _write_report(directory):
+def write_report(directory):
     """Figures and report of a result or a comparison; returns what went wrong, or '': a run is worth keeping anyway."""
     kind = "comparison" if (directory / "comparison.csv").exists() else "single"
     return _serially(f"from scenarios import report; report.{kind}(directory)", directory)

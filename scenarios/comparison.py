@@ -1,0 +1,78 @@
+"""Several scenarios carried out side by side.
+
+    compare(paths, out, ranks, resolution)  -> Comparison
+"""
+
+import csv
+from pathlib import Path
+import shutil
+
+from scenarios import runner
+from scenarios import solve as solver
+from scenarios.result import COLUMNS, Comparison
+from scenarios.trouble import BadInput, Environment
+
+_NUMBERS = (
+    "peak_force_N", "stiffness_N_per_mm", "displacement_at_peak_mm", "energy_to_peak_N_mm", "micromotion_um",
+    "load_at_loosening_N", "cycles_to_loosening", "failure_type",
+)  # fmt: skip
+
+
+def compare(paths, out=None, ranks=None, resolution=None):
+    """Carry out several scenarios into `out`/<stem of the file>, write comparison.csv and report.html there.
+
+    All files are checked before the first one runs; a run that fails does not keep the others from running.
+    """
+    paths = [Path(path) for path in paths]
+    stems = [path.stem for path in paths]
+    if twice := sorted({stem for stem in stems if stems.count(stem) > 1}):
+        raise BadInput(f"several scenario files are called {', '.join(twice)}; each would overwrite the other")
+    checked, problems = [], []
+    for path in paths:
+        try:
+            checked.append(runner.checked(path, resolution))
+        except BadInput as error:
+            problems.append(str(error))
+    if problems:
+        raise BadInput("\n".join(problems))
+    solver.check_ranks(ranks)
+    directory = Path(out) if out is not None else Path("results") / "comparison"
+    directory.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for path, (scenario, text) in zip(paths, checked, strict=True):
+        row = {"scenario": path.stem, "name": scenario.name}
+        try:
+            result = runner.carried_out(path, scenario, text, directory / path.stem, ranks, resolution)
+        except (BadInput, Environment, OSError) as error:
+            rows.append(row | {"status": "failed", "reason": str(error)})
+            _forget(directory / path.stem)
+            continue
+        rows.append(row | {key: result.summary.get(key) for key in ("status", "reason", *_NUMBERS)})
+        if result.summary.get("interrupted"):
+            break
+    _write_comparison(directory / "comparison.csv", rows)
+    runner.write_report(directory)
+    return Comparison(directory)
+
+
+def _forget(directory):
+    """Remove the result of an earlier comparison: beside today's failure it would pass for today's."""
+    if (directory / "result.json").exists():
+        shutil.rmtree(directory)
+
+
+def _write_comparison(file, rows):
+    """comparison.csv: one row a scenario; ratios are to the first scenario."""
+    shown = [column for column, _, _ in COLUMNS]
+    columns = ["scenario", "name", "status", *shown, *(key for key in _NUMBERS if key not in shown), "reason"]
+    for key, ratio in (("peak_force_N", "peak_force_ratio"), ("load_at_loosening_N", "load_at_loosening_ratio")):
+        reference = rows[0].get(key) if rows else None
+        for row in rows:
+            force = row.get(key)
+            row[ratio] = force / reference if force is not None and reference else None
+    temporary = file.with_suffix(".tmp")
+    with open(temporary, "w", newline="") as stream:
+        writer = csv.DictWriter(stream, columns, restval="")
+        writer.writeheader()
+        writer.writerows({k: "" if v is None else v for k, v in row.items()} for row in rows)
+    temporary.rename(file)

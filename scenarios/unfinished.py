@@ -1,0 +1,68 @@
+"""What a run that was killed or broke off has left: the directory it worked in, and what its tables still say."""
+
+import csv
+import os
+
+from scenarios.result import Result
+from scenarios.trouble import BadInput
+
+
+def unfinished(final):
+    """The directory that an unfinished run has left: `final` itself, or the one that a killed run worked in."""
+    if (final / "result.json").exists() and Result(final).status == "completed":
+        raise BadInput(f"{final}: this run is complete; there is nothing to go on with")
+    working = sorted(final.parent.glob(f".{final.name}.*.tmp"), key=lambda d: d.stat().st_mtime)
+    for directory in (*reversed(working), final):
+        if (directory / "scenario.yaml").exists() and (directory / "provenance.json").exists():
+            if directory != final and _alive(int(directory.name.split(".")[-2])):
+                raise BadInput(f"{final}: the run is still going on (process {directory.name.split('.')[-2]})")
+            return directory
+    raise BadInput(f"{final}: there is no unfinished run here or beside it (.{final.name}.*.tmp)")
+
+
+def _alive(process):
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return process != os.getpid()
+
+
+def left(folder, stage, reason):
+    """What the tables of an unfinished step still say, as an outcome."""
+    step = (_from_curve if stage.kind == "pullout" else _from_cycles)(folder)
+    if not step:
+        return {"status": "failed", "reason": f"{reason} before the first step of the {stage.kind}"}
+    where = f"{step.get('displacement_at_end_mm', step.get('head_displacement_mm')):.3f} mm and "
+    where += f"{step.get('force_at_end_N', step.get('peak_load_N')):.0f} N"
+    if stage.kind == "cycle":
+        where += f" after {step['cycles']:.0f} cycles"
+    return {"status": "partial", "reason": f"{reason} at {where}", "step": step}
+
+
+def _from_curve(folder):
+    """What the curve of an unfinished pull still says, or None."""
+    points = [(row["displacement_mm"], row["force_N"]) for row in _rows(folder / "curve.csv", "displacement_mm", "force_N")]
+    if not points:
+        return None
+    at, most = max(points, key=lambda point: point[1])
+    return {"kind": "pullout", "status": "partial", "largest_force_N": most, "displacement_at_largest_force_mm": at,
+            "displacement_at_end_mm": points[-1][0], "force_at_end_N": points[-1][1]}
+
+
+def _from_cycles(folder):
+    """What the table of an unfinished cyclic step still says, or None."""
+    keys = ("cycles", "peak_load_N", "head_displacement_mm", "angle_deg", "axial_displacement_mm", "halo_volume_mm3")
+    rows = _rows(folder / "cycles.csv", *keys)
+    return {"kind": "cycle", "status": "partial", "loosened": False} | rows[-1] if rows else None
+
+
+def _rows(file, *keys):
+    """Rows of a table of numbers, as far as it can be read."""
+    try:
+        with open(file, newline="") as stream:
+            return [{key: float(row[key]) for key in keys} for row in csv.DictReader(stream)]
+    except (OSError, KeyError, TypeError, ValueError):
+        return []
