@@ -87,23 +87,33 @@ def head(drawn):
     return fig
 
 
-def reference(step):
-    """Slip and opening of the screw's interface, and stiffness, in the reference cycles."""
-    table = step.reference
-    look = run_style(0)
-    fig, axes = plt.subplots(1, 3, figsize=(10.4, 3.1), layout="constrained")
+def reference(drawn):
+    """Slip and opening of the screw's interface, and stiffness, in the reference cycles; drawn: [(step, look)].
+
+    Beyond small strain lines are pale; of one test the region is shaded."""
+    drawn = [(step, look) for step, look in drawn if step.reference]
+    fig, axes = plt.subplots(1, 3, figsize=(10.4, 3.1 + 0.2 * len(drawn)), layout="constrained")
+    end = max(step.reference["cycles"].max() for step, _ in drawn)
+    limits = [limit if limit is not None else np.inf for limit in (step.number("small_strain_until_cycles") for step, _ in drawn)]
     for ax, key, label in ((axes[0], "micromotion_um", "micromotion (µm)"),
                            (axes[1], "opening_um", "opening of the interface (µm)"),
                            (axes[2], "stiffness_N_per_mm", "stiffness (N/mm)")):
-        ax.plot(table["cycles"], table[key], marker="o", markersize=4, linewidth=1.6, color=look["color"])
-        beyond = step.number("small_strain_until_cycles")
-        end = table["cycles"].max()
-        if beyond is not None and beyond < end:
-            ax.axvspan(beyond, 1.03 * end, **SHADE)
+        for (step, look), limit in zip(drawn, limits):
+            n, value = step.reference["cycles"], step.reference[key]
+            within = np.searchsorted(n, limit, side="right")
+            ax.plot(n[:within], value[:within], marker="o", markersize=4, linewidth=1.6, label=plain(step.name), **look)
+            late = slice(max(within - 1, 0), None)
+            ax.plot(n[late], value[late], marker="o", markersize=4, linewidth=1.6, alpha=0.4, **look)
+        if len(drawn) == 1 and limits[0] < end:
+            ax.axvspan(limits[0], 1.03 * end, **SHADE)
         ax.set(xlabel="cycles", title=label, xlim=(0, 1.03 * end), ylim=(0, None))
         ax.tick_params(axis="x", labelsize=8.5)
         ax.locator_params(axis="x", nbins=5)
-    if axes[0].patches:
+    if len(drawn) > 1:
+        pale = {"title": "pale lines: trend only, beyond small strain"} if min(limits) < end else {}
+        fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower left", handlelength=3.6, fontsize=9,
+                   title_fontsize=9, alignment="left", **pale)
+    elif axes[0].patches:
         fig.supxlabel("shaded: trend only, beyond small strain", fontsize=9, color="#555555")
     return fig
 

@@ -1,8 +1,8 @@
 """Figures of runs and comparisons: `python -m scenarios.figures DIR` writes DIR/figures/*.png.
 
 A pullout: curve (force over displacement); a cyclic test: cycles, reference, static, halo. Both: cut (what was
-tested), peak (damage and plastic strain), mesh. A comparison: cycles, curves, peaks (loads at loosening and peak
-forces with ratios to the first run), besides the figures of its runs.
+tested), peak (damage and plastic strain), mesh. A comparison, and a run that cycles more than once: cycles, reference,
+curves, peaks (loads at loosening and peak forces with ratios to the first run), besides the figures of the steps.
 Runs as a serial process of its own; it reads result directories only.
 """
 
@@ -78,9 +78,10 @@ def peaks(results, path):
 
 
 def _loads(results):
-    """Rows of `_bars`; the reference is the last cyclic test of the first run, as in comparison.csv."""
+    """Rows of `_bars`; the reference is the last cyclic test of the first run, as in comparison.csv; of one run its first."""
     drawn = cyclic_figures.lines(results)
-    first = [step for step, _ in drawn if step.run is results[0]][-1:]
+    first = [step for step, _ in drawn if step.run is results[0]]
+    first = first[-1:] if len(results) > 1 else first[:1]
     rows = []
     for step, look in drawn:
         load = step.number("load_at_loosening_N")
@@ -346,7 +347,9 @@ def step_figures(step):
         when = f"at the last peak load, after {step.number('cycles') or 0:.0f} cycles"
         if step.cycles:
             made["cycles"] = _attempt("figure over cycles", _cycles, [(step, run_style(0))], folder / "cycles.png")
-        for what in ("reference", "static", "halo"):
+        if step.reference:
+            made["reference"] = _attempt("figure of reference cycles", _reference, [(step, run_style(0))], folder / "reference.png")
+        for what in ("static", "halo"):
             if getattr(step, what):
                 made[what] = _attempt(f"figure {what}", _cyclic, what, step, folder / f"{what}.png")
     if (step.directory / "mesh.npz").exists():
@@ -361,6 +364,10 @@ def _cycles(drawn, path):
     return _save(cyclic_figures.head(drawn), path)
 
 
+def _reference(drawn, path):
+    return _save(cyclic_figures.reference(drawn), path)
+
+
 def _cyclic(what, step, path):
     return _save(getattr(cyclic_figures, what)(step), path)
 
@@ -370,6 +377,8 @@ def comparison_figures(results, folder):
     made = {}
     if drawn := cyclic_figures.lines(results):
         made["cycles"] = _attempt("figure over cycles", _cycles, drawn, folder / "cycles.png")
+        if any(step.reference for step, _ in drawn):
+            made["reference"] = _attempt("figure of reference cycles", _reference, drawn, folder / "reference.png")
     if any(step.curve for result in results for step in result.of_kind("pullout")):
         made["curves"] = _attempt("force-displacement figure", curves, results, folder / "curves.png")
     made["peaks"] = _attempt("figure of the peaks", peaks, results, folder / "peaks.png")
@@ -387,7 +396,7 @@ def main(argv):
         print(error, file=sys.stderr)
         return 2
     made = [path for run in found for step in run.solved for path in step_figures(step).values()]
-    if (directory / "comparison.csv").exists():
+    if (directory / "comparison.csv").exists() or len(found[0].of_kind("cycle")) > 1:
         made += comparison_figures(found, directory / "figures").values()
     for path in made:
         print(path)

@@ -52,7 +52,10 @@ LAW_WORDS = {"screw": "screw", "trabecular": "trabecular bone (body)", "pedicle"
 def single(directory):
     """Write report.html and the figures of one result directory; returns the path of the report."""
     run = Run(directory)
-    return _write(run.directory, title=run.name, runs=[_view(run, anew=True)], figures={}, tables=[])
+    several = len(run.of_kind("cycle")) > 1
+    drawn = figures.comparison_figures([run], run.directory / "figures") if several else {}
+    return _write(run.directory, title=run.name, runs=[_view(run, anew=True)], tables=_tables([run]) if several else [],
+                  figures={what: _inline(path) for what, path in drawn.items()})
 
 
 def comparison(directory):
@@ -80,10 +83,11 @@ def _write(directory, **content):
 
 
 def _tables(found):
-    """The tables of a comparison, one a kind of test; ratios are to the last such test of the first run."""
+    """Tests side by side, a table a kind; ratios are to the last such test of the first run, in a single run to its first."""
     tables = []
     for kind, numbers in NUMBERS.items():
-        first = next((step.number(numbers[0][0]) for step in reversed(found[0].of_kind(kind))), None)
+        of_kind = found[0].of_kind(kind)
+        first = next((step.number(numbers[0][0]) for step in (reversed(of_kind) if len(found) > 1 else of_kind)), None)
         rows = [_row(step, first) for run in found for step in run.of_kind(kind)]
         if rows:
             heads = [(text, _unit(unit)) for _, text, unit, _ in numbers[:COMPARED]]

@@ -30,6 +30,8 @@ from materials.problem import problem  # noqa: E402
 from materials.tensors import isotropic  # noqa: E402
 from meshes.labmesh import REGIONS  # noqa: E402
 from meshes.specimen import Cylinder, Resolution, Screw  # noqa: E402
+from scenarios import failure  # noqa: E402
+import synthetic  # noqa: E402
 from test_patch import two_bricks  # noqa: E402
 
 LIFE, EXPONENT, MAXIMUM = 50.0, 8.0, 0.95
@@ -151,8 +153,7 @@ def test_a_jump_creates_no_energy(toggled):
 
 def test_a_screw_that_cannot_carry_what_is_next_is_driven_on(toggled, tmp_path):
     """Asked early and often, displacement control finds the same end, and asking changes nothing before it."""
-    directory = tmp_path / "driven"
-    shutil.copytree(toggled[1], directory, ignore=shutil.ignore_patterns("*.csv", "checkpoint*", "*.jsonl", "outcome.json"))
+    directory = posed_anew(toggled, tmp_path / "driven")
     code = "import runpy, fem.cycle; fem.cycle.RUNAWAY = 0.15; runpy.run_module('fem', run_name='__main__', alter_sys=True)"
     done = subprocess.run([sys.executable, "-c", code, str(directory)], capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr[-2000:]
@@ -171,8 +172,7 @@ def test_half_the_tolerance_changes_little(toggled, tmp_path):
 
 @pytest.fixture(scope="module")
 def on_two_ranks(toggled, tmp_path_factory):
-    directory = tmp_path_factory.mktemp("ranks") / "two"
-    shutil.copytree(toggled[1], directory, ignore=shutil.ignore_patterns("*.csv", "checkpoint*", "*.jsonl"))
+    directory = posed_anew(toggled, tmp_path_factory.mktemp("ranks") / "two")
     return solve(directory, ranks=2), directory
 
 
@@ -182,23 +182,44 @@ def test_two_ranks_find_the_same(toggled, on_two_ranks):
     assert two["cycles_to_loosening"] == pytest.approx(toggled[0]["cycles_to_loosening"], rel=0.005)
 
 
-@pytest.mark.parametrize("ranks", [1, pytest.param(2, marks=pytest.mark.mpi)])
-def test_a_killed_run_goes_on_as_if_nothing_had_happened(toggled, on_two_ranks, tmp_path, ranks):
-    directory, unbroken = tmp_path / "killed", toggled[1] if ranks == 1 else on_two_ranks[1]
-    shutil.copytree(toggled[1], directory, ignore=shutil.ignore_patterns("*.csv", "checkpoint*", "*.jsonl", "outcome.json"))
-    kills = 0
-    while not (directory / "outcome.json").exists():
+def after_blocks(blocks):
+    def wait(process):
+        for line in process.stdout:
+            blocks_left[0] -= '"cycles"' in line
+            if not blocks_left[0]:
+                return
+
+    blocks_left = [blocks]
+    return wait
+
+
+def after_seconds(seconds):
+    def wait(process):
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            pass
+
+    return wait
+
+
+def killed(directory, ranks, moments):
+    """Solve in `directory`, killed at each of the moments (functions that wait for it) and started again; kills that struck."""
+    struck = 0
+    for moment in (*moments, lambda process: process.communicate()):
         process = subprocess.Popen(command(directory, ranks), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
                                    start_new_session=True)
-        seen = 0
-        for line in process.stdout:
-            seen += '"cycles"' in line
-            if kills < 2 and seen == 7:
-                os.killpg(process.pid, signal.SIGKILL)
-                kills += 1
-                break
-        process.wait()
-        assert kills == 2 or not (directory / "outcome.json").exists()
+        moment(process)
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            struck += 1
+        process.communicate()
+        if (directory / "outcome.json").exists():
+            return struck
+    raise AssertionError("the last run left no outcome")
+
+
+def assert_same_history(directory, unbroken):
     for name in ("cycles.csv", "reference.csv", "static.csv"):
         whole, again = table(unbroken, name), table(directory, name)
         assert len(whole) == len(again)
@@ -206,3 +227,38 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(toggled, on_two_ranks, 
             assert np.allclose(whole[column], again[column], rtol=1e-8, atol=1e-12), (name, column)
     steps = [json.loads(line)["block"] for line in (directory / "history.jsonl").read_text().splitlines()]
     assert steps == list(range(len(table(directory))))
+
+
+def posed_anew(toggled, directory):
+    """The mesh and problem of `toggled`, and nothing of its solution."""
+    shutil.copytree(toggled[1], directory, ignore=shutil.ignore_patterns("*.csv", "checkpoint*", "*.jsonl", "outcome.json"))
+    return directory
+
+
+@pytest.mark.parametrize("ranks", [1, pytest.param(2, marks=pytest.mark.mpi)])
+def test_a_killed_run_goes_on_as_if_nothing_had_happened(toggled, on_two_ranks, tmp_path, ranks):
+    directory = posed_anew(toggled, tmp_path / "killed")
+    assert killed(directory, ranks, [after_blocks(7), after_blocks(7)]) == 2
+    assert_same_history(directory, toggled[1] if ranks == 1 else on_two_ranks[1])
+
+
+@pytest.mark.slow
+def test_ten_kills_at_random_moments_change_nothing(toggled, tmp_path):
+    """Whatever was going on: reading the mesh, the static curve, a block, a checkpoint being written."""
+    directory = posed_anew(toggled, tmp_path / "killed")
+    seconds = np.random.default_rng(3).uniform(3.0, 15.0, 10)
+    assert killed(directory, 1, [after_seconds(s) for s in seconds]) == 10
+    assert_same_history(directory, toggled[1])
+
+
+def test_figures_are_tested_on_the_tables_that_the_solver_writes(toggled, tmp_path):
+    """The directories made of formulas for the tests of figures have its columns, and no number that it does not give."""
+    run = synthetic.run(tmp_path / "run", "native", protocol=("cycle",))
+    for name in ("cycles.csv", "reference.csv", "static.csv"):
+        assert set(table(run, name).dtype.names) == set(table(toggled[1], name).dtype.names), name
+    made, solved = (json.loads((d / "halo.json").read_text()) for d in (run, toggled[1]))
+    assert set(made) <= set(solved) and set(made["snapshots"][0]) == set(solved["snapshots"][0])
+    numbers = json.loads((run / "result.json").read_text())["steps"][-1]
+    judged = set(failure.judge(toggled[1], toggled[0], json.loads((toggled[1] / "problem.json").read_text())))
+    optional = {"small_strain_until_mm", "small_strain_until_cycles"}
+    assert set(numbers) - {"kind", "directory"} - judged - optional <= set(toggled[0])

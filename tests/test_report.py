@@ -128,8 +128,8 @@ def test_figures_of_a_cyclic_test_and_of_a_comparison_of_them(cyclic):
     assert [step.directory.name for step in found[2].solved] == ["2-cycle", "4-cycle", "5-pullout"]
     made = figures.step_figures(found[0].solved[0])
     assert set(made) == {"cycles", "reference", "static", "halo", "cut", "peak", "mesh"}
-    assert set(figures.comparison_figures(found, cyclic / "figures")) == {"cycles", "curves", "peaks"}
-    assert set(figures.comparison_figures(found[:1], cyclic / "figures")) == {"cycles", "peaks"}
+    assert set(figures.comparison_figures(found, cyclic / "figures")) == {"cycles", "reference", "curves", "peaks"}
+    assert set(figures.comparison_figures(found[:1], cyclic / "figures")) == {"cycles", "reference", "peaks"}
 
 
 def test_numbers_of_runs_with_cycles_pullout_or_both(cyclic):
@@ -211,7 +211,14 @@ def test_report_of_cyclic_tests(cyclic):
                  "1.32", "0.87", "1, loosening",
                  "End of the test: the head has moved by 5.4 mm", "blocks of cycles 60"):
         assert said in text, said
-    assert len(page.images) == 3 + 5 * 7 + 2 * 4
+    assert len(page.images) == 4 + 5 * 7 + 2 * 4
+
+
+def test_cyclic_tests_of_one_run_stand_side_by_side(tmp_path):
+    folder = synthetic.run(tmp_path / "run", "rescue", protocol=("cycle", "augment", "cycle", "pullout"), dim=2)
+    page = Page(report.single(folder))
+    assert "Tests side by side" in str(page) and "1.42" in str(page)    # 880 N after cement, 620 N before
+    assert len(page.images) == 4 + 2 * 7 + 4
 
 
 def test_a_comparison_keeps_the_figures_that_its_runs_have_drawn(comparison):
