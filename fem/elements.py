@@ -239,11 +239,11 @@ def update(u, dofs, G, hoop, weights, law, plastic_law, C, compliance, strength,
 
 
 @njit(cache=True)
-def stiffness(cells, G, hoop, weights, law, C, integrity, base, tangent, status, bulk, free):
+def stiffness(cells, G, hoop, weights, law, C, integrity, base, tangent, status, bulk, free, kept):
     """Element matrices of the listed cells, rows and columns of prescribed components (free == 0) left zero.
 
     base (n, nq): integrity whose elastic matrix is subtracted, what a step adds to a matrix assembled with it; zeros for
-    the whole matrix.
+    the whole matrix. kept: share of the elastic stiffness at plastic points, 0 for the consistent tangent.
     Returns: (len(cells), nen*dim, nen*dim) in N/mm.
     """
     _, nq, nen, dim = G.shape
@@ -260,7 +260,9 @@ def stiffness(cells, G, hoop, weights, law, C, integrity, base, tangent, status,
             w = integrity[c, q]
             for i in range(6):
                 for j in range(6):
-                    v = tangent[c, q, i, j] if status[c, q] == 1 else C[m, i, j]
+                    v = C[m, i, j]
+                    if status[c, q] == 1:
+                        v = (1.0 - kept) * tangent[c, q, i, j] + kept * v
                     D[i, j] = w * v - base[c, q] * C[m, i, j]
                     if i < 3 and j < 3:
                         D[i, j] += bulk[c, q, 1]

@@ -190,7 +190,7 @@ class Model:
         A.setOption(PETSc.Mat.Option.NEW_NONZERO_LOCATION_ERR, True)
         return A
 
-    def _add_cells(self, A, cells, elastic=False):
+    def _add_cells(self, A, cells, elastic=False, kept=0.0):
         q = self.quadrature
         chunk = 4000  # bounds the memory of the element matrices
         for k in range(0, len(cells), chunk):
@@ -201,7 +201,7 @@ class Model:
             else:
                 status, integrity, base, bulk = self.status, self.integrity, self._initial, self.bulk
             Ke = stiffness(part, q.gradients, q.hoop, q.weights, self.law, self.laws.C, integrity, base, self.tangent,
-                           status, bulk, self.free_cells)
+                           status, bulk, self.free_cells, kept)
             rows = self.global_cells[part]
             A.setValuesBlockedRCV(rows, rows, Ke, addv=PETSc.InsertMode.ADD_VALUES)
 
@@ -249,13 +249,15 @@ class Model:
         local[self.prescribed[:owned]] = 0.0
         return self.residual_vector
 
-    def assemble_tangent(self):
-        """Tangent at the last residual: the elastic matrix plus what plasticity, damage and contact change."""
+    def assemble_tangent(self, kept=0.0):
+        """Tangent at the last residual: the elastic matrix plus what plasticity, damage and contact change.
+
+        kept: share of their elastic stiffness that plastic points keep, 0 for the consistent tangent."""
         self._elastic.copy(self.A, structure=PETSc.Mat.Structure.SAME_NONZERO_PATTERN)
         # damage below a ten-thousandth changes nothing that Newton's method could notice
         changed = np.flatnonzero(np.any((self.status == 1) | (self._initial - self.integrity > 1e-4) |
                                         (self.bulk[..., 1] > 0.0), axis=1))
-        self._add_cells(self.A, changed)
+        self._add_cells(self.A, changed, kept=kept)
         if self.cortex:
             self._add_cortex(self.A, self.cortex.changed())
         self.interface.add_stiffness(self.A)
