@@ -231,6 +231,33 @@ def _magnification(greatest):
     return max((f for f in (1, 2, 5, 10, 20, 50) if f <= max(wanted, 1)), default=1)
 
 
+def near_screw(mesh, above=1.5):
+    """Window ((z, z), (up, up)) in mm of a cut round the screw; above: mm beyond the mesh's top."""
+    screw = np.unique(mesh["cells"][mesh["region"] == 1])
+    reach = np.abs(mesh["points"][screw][:, [0, 1]]).max() if len(screw) else 5.0
+    lowest = mesh["points"][screw][:, 2].min() if len(screw) else mesh["points"][:, 2].min()
+    limits = mesh["points"].min(axis=0), mesh["points"].max(axis=0)
+    half = min(reach + 8.0, max(limits[1][0], -limits[0][0]))
+    return (max(lowest - 6.0, limits[0][2] - 0.5), limits[1][2] + above), (-half, half)
+
+
+def stiffness_lost(fields):
+    """(m,) share of the stiffness lost to insertion, tearing and fatigue, of the fields of a state."""
+    return 1 - (1 - fields["damage"]) * (1 - fields.get("insertion_damage", 0.0))
+
+
+def field_cut(ax, mesh, points, field, top, colours, box):
+    """A (m,) cell field of bone in the cut along the screw, from 0 to `top`, at nodal positions `points`; returns what was drawn."""
+    section = cut(mesh["points"], mesh["cells"], "xz")
+    soft = np.isin(mesh["region"][section.cell], [2, 3, 4, 5, 6])
+    _fill(ax, section, points, [c if not s else "#ffffff" for c, s in zip(_region_colours(mesh, section), soft)])
+    part = section.only(soft)
+    drawn = _fill(ax, part, points, np.asarray(field[part.cell], float), cmap=colours, clim=(0.0, top))
+    _cortex(ax, mesh, points, "xz")
+    _frame(ax, mesh, "xz", box)
+    return drawn
+
+
 def peak_figure(directory, path, when="at the greatest force"):
     """Stiffness lost (to insertion and load) and plastic strain at the greatest force, on the displaced cut.
 
@@ -240,27 +267,13 @@ def peak_figure(directory, path, when="at the greatest force"):
     displacement, fields = resultdir.fields(directory)
     factor = _magnification(float(np.linalg.norm(displacement, axis=1).max()))
     points = mesh["points"] + factor * displacement
-    screw = np.unique(mesh["cells"][mesh["region"] == 1])
-    reach = np.abs(mesh["points"][screw][:, [0, 1]]).max() if len(screw) else 5.0
-    lowest = mesh["points"][screw][:, 2].min() if len(screw) else mesh["points"][:, 2].min()
-    limits = mesh["points"].min(axis=0), mesh["points"].max(axis=0)
-    half = min(reach + 8.0, max(limits[1][0], -limits[0][0]))
-    box = ((max(lowest - 6.0, limits[0][2] - 0.5), mesh["points"][:, 2].max() + 1.5 + factor * 0.1), (-half, half))
-    section = cut(mesh["points"], mesh["cells"], "xz")
-    region = mesh["region"][section.cell]
-    soft = np.isin(region, [2, 3, 4, 5, 6])
-    solid = [c if not s else "#ffffff" for c, s in zip(_region_colours(mesh, section), soft)]
+    box = near_screw(mesh, 1.5 + factor * 0.1)
     height = 4.2 * (box[1][1] - box[1][0]) / (box[0][1] - box[0][0]) + 1.2
     fig, axes = plt.subplots(1, 2, figsize=(10.4, height), sharey=True, layout="constrained")
-    lost = 1 - (1 - fields["damage"]) * (1 - fields.get("insertion_damage", 0.0))
-    panels = ((lost, "share of the stiffness lost", 0.6, "magma_r"),
+    panels = ((stiffness_lost(fields), "share of the stiffness lost", 0.6, "magma_r"),
               (100 * fields["plastic_strain"], "plastic strain (%)", 10.0, "YlGnBu"))
     for ax, (field, name, top, colours) in zip(axes, panels):
-        _fill(ax, section, points, solid)
-        part = section.only(soft)
-        drawn = _fill(ax, part, points, np.asarray(field[part.cell], float), cmap=colours, clim=(0.0, top))
-        _cortex(ax, mesh, points, "xz")
-        _frame(ax, mesh, "xz", box)
+        drawn = field_cut(ax, mesh, points, field, top, colours, box)
         ax.set_title(name)
         bar = fig.colorbar(drawn, ax=ax, fraction=0.05, pad=0.02, aspect=16, shrink=0.8, extend="max")
         bar.outline.set_visible(False)

@@ -24,6 +24,7 @@ from materials.problem import problem
 from meshes.labmesh import REGIONS
 from meshes.specimen import RESOLUTIONS, Cylinder, Resolution, Screw, Vertebra
 from scenarios.result import Result
+from scenarios.runner import resume
 
 HERE = Path(__file__).parent
 SHIPPED = HERE.parents[1] / "scenarios"
@@ -34,19 +35,25 @@ SHORT_MESH = Resolution(1.6, 2.4, 8.0, 6)
 
 
 def carried_out(name, options, **changes):
-    """Result of a shipped scenario with some of its text replaced ({old: new}), run unless it is there."""
+    """Result of a shipped scenario with some of its values replaced ({key: value}); what is there is not repeated."""
     label = "_".join([name, *(new.split()[-2 if new.endswith("^3") else -1] for new in changes.values()), options.resolution])
     directory = Path(options.results) / label
-    if (directory / "result.json").exists() and Result(directory).status == "completed":
-        return Result(directory)
-    text = (SHIPPED / f"{name}.yaml").read_text()
-    for key, new in changes.items():
-        line = next(line for line in text.splitlines() if line.strip().startswith(f"{key}:"))
-        text = text.replace(line, line[: line.index(f"{key}:")] + f"{key}: {new}", 1)
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    file = directory.parent / f"{label}.yaml"
-    file.write_text(text)
-    return scenarios.run(file, out=directory, ranks=options.ranks, resolution=options.resolution)
+    if (directory / "result.json").exists():
+        result = Result(directory)
+        if result.status != "completed":
+            result = resume(directory, options.ranks)
+    else:
+        text = (SHIPPED / f"{name}.yaml").read_text()
+        for key, new in changes.items():
+            line = next(line for line in text.splitlines() if line.strip().startswith(f"{key}:"))
+            text = text.replace(line, line[: line.index(f"{key}:")] + f"{key}: {new}", 1)
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        file = directory.parent / f"{label}.yaml"
+        file.write_text(text)
+        result = scenarios.run(file, out=directory, ranks=options.ranks, resolution=options.resolution)
+    if result.status != "completed":
+        raise SystemExit(f"{directory}: {result.status}, {result.reason}")
+    return result
 
 
 def cycles(result):
@@ -162,9 +169,9 @@ def static_curve(directory, ranks, order=2):
     return json.loads((Path(directory) / "static.json").read_text())
 
 
-def pose(directory, specimen, screw, resolution, bmd=70.0, **loading):
-    """Write mesh and problem of a native screw under cyclic load."""
-    mesh = meshes.build(specimen, screw, None, None, resolution, "threaded3d")
+def pose(directory, specimen, screw, resolution, bmd=70.0, halo=None, **loading):
+    """Write mesh and problem of a screw under cyclic load, in sound bone or in the hole of another (`halo`)."""
+    mesh = meshes.build(specimen, screw, halo, None, resolution, "threaded3d")
     mesh.save(Path(directory) / "mesh.npz")
     vertebra = isinstance(specimen, Vertebra)
     load = {"kind": "cycle", "direction": [-1, 0, 0], "start_N": 100.0, "ramp_N_per_cycle": 0.1, "minimum_N": 50.0,
