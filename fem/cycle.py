@@ -19,6 +19,7 @@ from fem.march import March
 
 STATIC_STEP = 0.02, 0.25, 0.02  # mm, first and largest of the static curve; smallest, as a share of the displacement
 SMALLEST = 1e-3  # mm: below this displacement control finds no equilibrium either
+DRIVE_STEP = 0.01, 0.02, 0.25  # mm, at least; of the displacement; mm, at most: steps of a drive under the load of the cycles
 PAST_PEAK = 0.97  # of its largest force: there the static curve ends
 UNLOADING = 4  # steps of a reference cycle, each way
 UNLOADING_STEP = 0.05, 0.25, 40  # mm, first and largest step back at the end; most attempts
@@ -156,7 +157,8 @@ class Cycle:
         """Displacement control until the force reaches `load` (then True, under force control) or the screw has failed."""
         march, grip = self.march, self.model.grip
         march.turn()
-        size, highest, began, outcome = 0.01, 0.0, grip.displacement(), None
+        highest, began, outcome = 0.0, grip.displacement(), None
+        size = max(DRIVE_STEP[0], DRIVE_STEP[1] * began)
         end = max(self.limit or 0.0, began + 1.0)
         while size > SMALLEST and grip.displacement() < end:
             outcome = march.attempt(size, lambda: grip.drive(size))
@@ -171,7 +173,7 @@ class Cycle:
                 if outcome.converged:
                     return True
                 break
-            size = min(1.5 * size, 0.2) if outcome.newton <= 8 else size
+            size = min(1.5 * size, DRIVE_STEP[2]) if outcome.newton <= 8 else size
         if grip.displacement() >= end:
             self.loosened = self.cycles, float(load)
             self.confirmed = "static capacity below the load, displacement control"

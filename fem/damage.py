@@ -76,7 +76,8 @@ class Smoother:
 class Damage:
     """Damage of all own cells: insertion pre-damage D0 (fixed), tearing damage D (nonlocal), fatigue damage Df.
 
-    tear (n, nq): accumulated tearing plastic strain; tearing, fatigue (n, nq): committed damage.
+    tear (n, nq): accumulated tearing plastic strain; tearing, fatigue (n, nq): committed damage. debris (n, 1): share of the
+    stiffness that stays.
     """
 
     def __init__(self, domain, quadrature, law_of_cell, laws, length, insertion):
@@ -89,23 +90,26 @@ class Damage:
         maximum = np.array([law.get("damage_max", 0.0) if law["kind"] == "plastic" else 0.0 for law in laws])
         rate = np.array([law.get("damage_rate", 0.0) if law["kind"] == "plastic" else 0.0 for law in laws])
         fatigue = np.array(["life" in (law.get("fatigue") or {}) for law in laws])
+        debris = np.array([1.0 - law["fatigue"]["maximum"] if tires else 0.0 for law, tires in zip(laws, fatigue)])
         groups = [law.get("group", law["name"]) for law in laws]
         self.maximum = maximum[law_of_cell][:, None]
         self.rate = rate[law_of_cell][:, None]
+        self.debris = debris[law_of_cell][:, None]
         self.groups = []
         for group in sorted({g for g, m, f in zip(groups, maximum, fatigue) if m > 0.0 or f}):
             member = np.array([g == group for g in groups])
             self.groups.append(Smoother(domain, np.flatnonzero(member[law_of_cell]), quadrature, length))
 
     def integrity(self, tearing=None, fatigue=None):
-        """(n, nq) share of the effective stress that is carried, (1 - D0)(1 - D)(1 - Df); committed damage by default."""
+        """(n, nq) share of the effective stress that is carried, (1 - D0)(1 - D)(1 - Df), at least that of debris, whatever has
+        broken it; committed damage by default."""
         tearing = self.tearing if tearing is None else tearing
         fatigue = self.fatigue if fatigue is None else fatigue
-        return (1.0 - self.initial) * (1.0 - tearing) * (1.0 - fatigue)
+        return np.maximum((1.0 - self.initial) * (1.0 - tearing) * (1.0 - fatigue), self.debris)
 
     def lost(self):
         """(n, nq) share of the stiffness lost to tearing and fatigue, insertion apart."""
-        return 1.0 - (1.0 - self.tearing) * (1.0 - self.fatigue)
+        return 1.0 - np.maximum((1.0 - self.tearing) * (1.0 - self.fatigue), self.debris)
 
     def smooth(self, field):
         """Field (n, nq) smoothed over each tissue on its own; 0 where a tissue neither softens nor tires."""
