@@ -206,14 +206,15 @@ def after_seconds(seconds):
 def killed(directory, ranks, moments):
     """Solve in `directory`, killed at each of the moments (functions that wait for it) and started again; kills that struck."""
     struck = 0
-    for moment in (*moments, lambda process: process.communicate()):
+    for moment in (*moments, lambda process: process.stdout.read()):
         process = subprocess.Popen(command(directory, ranks), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
                                    start_new_session=True)
         moment(process)
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             struck += 1
-        process.communicate()
+        process.wait()
+        process.stdout.close()
         if (directory / "outcome.json").exists():
             return struck
     raise AssertionError("the last run left no outcome")
