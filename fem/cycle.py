@@ -29,7 +29,7 @@ SHORTEST = 0.25  # cycles
 THRESHOLDS = (0.5, 1.0, 2.0)  # mm of head displacement, reported beside the protocol's stop
 REFERENCE_GROWTH, REFERENCE_UNTIL = 1.6, 1.2  # of the head displacement between two reference cycles; mm, the last one
 FINE_REFERENCE = 1.1  # growth between two reference cycles where a loss of stiffness ends the step
-RUNAWAY = 0.03  # of all cycles: where blocks get so short, a drive under displacement control tells whether the screw still holds
+RUNAWAY = 0.03  # of all cycles: where blocks get shorter than half of it, a drive under displacement control tells whether the screw still holds so many more
 LARGEST_DEBONDING = 0.05  # of the area of bonds, in one block
 MUCH_STRAIN, STRAINED_SHARE = 0.1, 0.05  # small strain is left where bone of 5 % of the screw's volume is strained by 10 %
 LEAST_DAMAGE = 0.01  # of the screw's volume: errors are measured against at least that much damage
@@ -173,7 +173,7 @@ class Cycle:
                 if outcome.converged:
                     return True
                 break
-            size = min(1.5 * size, DRIVE_STEP[2]) if outcome.newton <= 8 else size
+            size = min(1.5 * size, DRIVE_STEP[2]) if outcome.newton <= 12 else size
         if grip.displacement() >= end:
             self.loosened = self.cycles, float(load)
             self.confirmed = "static capacity below the load, displacement control"
@@ -208,10 +208,8 @@ class Cycle:
                 if cycles > SHORTEST:
                     self.block = 0.5 * cycles
                     continue
-                # the damage that so few cycles bring is small: it comes with the first step of the drive
-                self.model.damage.fatigue = jump.damage
-                self.model.integrity = self.model.damage.integrity()
-                fatigue.omega, self.cycles = jump.omega, self.cycles + cycles
+                self._tire(jump)
+                self.cycles += cycles
                 held = self._drive_through(load)
                 self._record(0.0)
                 return held
@@ -235,18 +233,29 @@ class Cycle:
         self._record(error)
         if self._due():
             self._reference_cycle()
-        return not (cycles < RUNAWAY * self.cycles and self.cycles >= self.next_check and self._runs_away())
+        return not (cycles < 0.5 * RUNAWAY * self.cycles and self.cycles >= self.next_check and self._runs_away())
+
+    def _tire(self, jump):
+        """Let the damage of a jump come with the next increment, whatever it is; its ratchet strain is left out."""
+        self.model.damage.fatigue = jump.damage
+        self.model.integrity = self.model.damage.integrity()
+        self.fatigue.omega = jump.omega
 
     def _runs_away(self):
-        """Whether the damaged screw cannot carry the load of a few cycles from now; it is then driven on to the stop."""
-        march, before = self.march, self.march.mark()
+        """Whether the screw cannot carry the load of a few cycles from now with no more damage than the present rates would
+        bring until then; it is then driven on to the stop."""
+        march, fatigue = self.march, self.fatigue
+        before, omega = march.mark(), fatigue.omega
         self.next_check = (1.0 + RUNAWAY) * self.cycles
+        x, flow = fatigue.measure()
+        self._tire(fatigue.jump(fatigue.rate(x) * RUNAWAY * self.cycles, flow))
         if not self._drive_through(self.peak_load(self.next_check)) and self.loosened:
             self.loosened = self.next_check, self.loosened[1]
             self._record(0.0)
             return True
         self.reason, self.stuck = "", False
         march.back(before)
+        fatigue.omega = omega
         return False
 
     def _due(self):
