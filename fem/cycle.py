@@ -308,7 +308,7 @@ class Cycle:
             change = u[-1] - u[UNLOADING]
             self.reference.add(cycles=self.cycles, peak_load_N=peak, minimum_load_N=low, head_displacement_mm=u[0],
                                range_mm=change, stiffness_N_per_mm=(peak - low) / change, **moved,
-                               hysteresis_N_mm=float(np.trapezoid(f[up], u[up]) + np.trapezoid(f[down], u[down])),
+                               drift_um=1e3 * (u[-1] - u[0]), hysteresis_N_mm=float(np.trapezoid(f[up], u[up]) + np.trapezoid(f[down], u[down])),
                                angle_range_deg=turned)
         march.back(before)
         self.next_reference = REFERENCE_GROWTH * grip.displacement()
