@@ -2,8 +2,7 @@
 
 Each block jumps over dN cycles. From the peak of the last block follow the fatigue rates; damage and ratchet strain grow by
 them, the new peak is solved in force control, and the rates there give the error of the jump (Euler against Heun, as a
-volume of damaged bone). Now and then a reference cycle is solved to its minimum and back: stiffness, hysteresis and
-micromotion come from it.
+volume of damaged bone). Now and then a reference cycle is solved down to its minimum: stiffness and micromotion come from it.
 
 A step that does not converge is no failure of the screw: the screw is then driven on under displacement control with the
 same damage, and has failed only if the largest force on that way stays below the load.
@@ -21,7 +20,7 @@ STATIC_STEP = 0.02, 0.25, 0.02  # mm, first and largest of the static curve; sma
 SMALLEST = 1e-3  # mm: below this displacement control finds no equilibrium either
 DRIVE_STEP = 0.01, 0.02, 0.25  # mm, at least; of the displacement; mm, at most: steps of a drive under the load of the cycles
 PAST_PEAK = 0.97  # of its largest force: there the static curve ends
-UNLOADING = 4  # steps of a reference cycle, each way
+UNLOADING = 4  # steps of a reference cycle
 UNLOADING_STEP = 0.05, 0.25, 40  # mm, first and largest step back at the end; most attempts
 BLOCK_GROWTH = 0.12, 0.02  # aimed-at growth of the head displacement over a block: of itself, at least (mm)
 LONGEST_BLOCK = 2.0  # times the one before
@@ -283,35 +282,21 @@ class Cycle:
         return sums[0] / max(sums[1], LEAST_DAMAGE * self.halo.screw_volume, 1e-12)
 
     def _reference_cycle(self):
-        """Unload to the minimum and load again; everything is as before afterwards."""
+        """Unload to the minimum; everything is as before afterwards. The way back up would cost as much and change nothing here."""
         march, grip, i = self.march, self.model.grip, self.model.interface
         before = march.mark()
-        peak, low = grip.load, self.minimum_load(self.cycles)
-        points = [(grip.displacement(), peak)]
+        peak, low, at = grip.load, self.minimum_load(self.cycles), grip.displacement()
         jump, angle = i.jump.copy(), grip.angle()
-        done = True
-        for load in (*np.linspace(peak, low, UNLOADING + 1)[1:], *np.linspace(low, peak, UNLOADING + 1)[1:]):
-            if len(points) in (1, UNLOADING + 1):
-                march.turn()
-            done = self._ease(load)
-            if not done:
-                break
-            points.append((grip.displacement(), load))
-            if len(points) == UNLOADING + 1:
-                moved = motion(i, i.jump - jump, self.model.comm)
-                moved = {"micromotion_um": moved.get("micromotion_um"), "largest_slip_um": moved.get("largest_slip_um"),
-                         "opening_um": moved.get("mean_opening_um")}
-                turned = angle - grip.angle()
-        if done and points[-1][0] > points[UNLOADING][0]:
-            u, f = np.array(points).T
-            down, up = slice(0, UNLOADING + 1), slice(UNLOADING, None)
-            change = u[-1] - u[UNLOADING]
-            self.reference.add(cycles=self.cycles, peak_load_N=peak, minimum_load_N=low, head_displacement_mm=u[0],
-                               range_mm=change, stiffness_N_per_mm=(peak - low) / change, **moved,
-                               drift_um=1e3 * (u[-1] - u[0]), hysteresis_N_mm=float(np.trapezoid(f[up], u[up]) + np.trapezoid(f[down], u[down])),
-                               angle_range_deg=turned)
+        march.turn()
+        if all(self._ease(load) for load in np.linspace(peak, low, UNLOADING + 1)[1:]) and grip.displacement() < at:
+            moved = motion(i, i.jump - jump, self.model.comm)
+            change = at - grip.displacement()
+            self.reference.add(cycles=self.cycles, peak_load_N=peak, minimum_load_N=low, head_displacement_mm=at,
+                               range_mm=change, stiffness_N_per_mm=(peak - low) / change,
+                               micromotion_um=moved.get("micromotion_um"), largest_slip_um=moved.get("largest_slip_um"),
+                               opening_um=moved.get("mean_opening_um"), angle_range_deg=angle - grip.angle())
         march.back(before)
-        self.next_reference = REFERENCE_GROWTH * grip.displacement()
+        self.next_reference = REFERENCE_GROWTH * at
 
     def _ease(self, load, depth=0):
         """One step to `load` under force control, halved up to twice; False where no equilibrium is found."""

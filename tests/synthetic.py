@@ -148,8 +148,7 @@ def _cycle(folder, endurance, held):
     _table(folder / "reference.csv", {
         "cycles": n[at], "peak_load_N": load[at], "minimum_load_N": 0.1 * load[at], "head_displacement_mm": u[at],
         "range_mm": 0.9 * load[at] / stiffness, "stiffness_N_per_mm": stiffness, "micromotion_um": slip,
-        "largest_slip_um": 3 * slip, "opening_um": 0.4 * slip, "drift_um": 0.01 * slip, "hysteresis_N_mm": 0.1 * load[at],
-        "angle_range_deg": 2 * load[at] / stiffness})
+        "largest_slip_um": 3 * slip, "opening_um": 0.4 * slip, "angle_range_deg": 2 * load[at] / stiffness})
     push = np.linspace(0, 6, 40)
     force = 1.6 * load[-1] * (1 - np.exp(-push / 1.2))
     _table(folder / "static.csv", {"displacement_mm": push, "force_N": force, "angle_deg": 2 * push})
