@@ -19,7 +19,7 @@ from fem.march import March
 STATIC_STEP = 0.02, 0.25, 0.02  # mm, first and largest of the static curve; smallest, as a share of the displacement
 SMALLEST = 1e-3  # mm: below this displacement control finds no equilibrium either
 DRIVE_STEP = 0.01, 0.02, 0.25  # mm, at least; of the displacement; mm, at most: steps of a drive under the load of the cycles
-PAST_PEAK = 0.97  # of its largest force: there the static curve ends
+PAST_PEAK = 0.97  # of its largest force: there the static curve and a drive end
 UNLOADING = 4  # steps of a reference cycle
 UNLOADING_STEP = 0.05, 0.25, 40  # mm, first and largest step back at the end; most attempts
 BLOCK_GROWTH = 0.12, 0.02  # aimed-at growth of the head displacement over a block: of itself, at least (mm)
@@ -28,7 +28,7 @@ SHORTEST = 0.25  # cycles
 THRESHOLDS = (0.5, 1.0, 2.0)  # mm of head displacement, reported beside the protocol's stop
 REFERENCE_GROWTH, REFERENCE_UNTIL = 1.6, 1.2  # of the head displacement between two reference cycles; mm, the last one
 FINE_REFERENCE = 1.1  # growth between two reference cycles where a loss of stiffness ends the step
-RUNAWAY = 0.03  # of all cycles: where blocks get shorter than half of it, a drive under displacement control tells whether the screw still holds so many more
+RUNAWAY = 0.02  # of all cycles: where blocks get shorter than half of it, a drive under displacement control tells whether the screw still holds so many more
 LARGEST_DEBONDING = 0.05  # of the area of bonds, in one block
 MUCH_STRAIN, STRAINED_SHARE = 0.1, 0.05  # small strain is left where bone of 5 % of the screw's volume is strained by 10 %
 LEAST_DAMAGE = 0.01  # of the screw's volume: errors are measured against at least that much damage
@@ -159,7 +159,7 @@ class Cycle:
         highest, began, outcome = 0.0, grip.displacement(), None
         size = max(DRIVE_STEP[0], DRIVE_STEP[1] * began)
         end = max(self.limit or 0.0, began + 1.0)
-        while size > SMALLEST and grip.displacement() < end:
+        while size > SMALLEST and grip.displacement() < end and grip.force() >= PAST_PEAK * highest:
             outcome = march.attempt(size, lambda: grip.drive(size))
             if not outcome.converged:
                 size *= 0.5
@@ -173,7 +173,7 @@ class Cycle:
                     return True
                 break
             size = min(1.5 * size, DRIVE_STEP[2]) if outcome.newton <= 12 else size
-        if grip.displacement() >= end:
+        if grip.displacement() >= end or grip.force() < PAST_PEAK * highest:
             self.loosened = self.cycles, float(load)
             self.confirmed = "static capacity below the load, displacement control"
             self.reason = (f"the screw holds at most {highest:.0f} N under displacement control, less than the load of "
