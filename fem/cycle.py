@@ -43,7 +43,7 @@ class Cycle:
         loading = problem["loading"]
         self.model, self.loading, self.clock, self.watch = model, loading, clock, watch
         self.unloaded = None
-        self.followed = problem.get("followed", False)  # by a further step of the protocol
+        self.followed = problem.get("followed", False)  # by a further test of the specimen as it is
         self.march = March(model, solver, clock, model.grip)
         self.fatigue = Fatigue(model, problem["laws"])
         self.halo = Halo(model, problem)

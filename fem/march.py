@@ -7,7 +7,6 @@ from fem.linear import FIRST, RELATIVE
 from fem.newton import solve
 
 REJECT_DAMAGE_STEP = 0.3
-SETTLING = 0.25, 0.5, 1.0  # shares of the residual stress that are let loose one after another
 
 
 class March:
@@ -57,21 +56,6 @@ class March:
             setattr(self, k, v)
         if self.velocity is not None:
             self.velocity = self.velocity.reshape(-1, self.model.dim)
-
-    def settle(self):
-        """Find the equilibrium of bone that comes with residual stress, by and by; then the book begins. False if there is none."""
-        m = self.model
-        whole, share, found = m.eps_p.copy(), 0.0, True
-        m.eps_p -= whole
-        for wanted in SETTLING:
-            m.eps_p += (wanted - share) * whole
-            share = wanted
-            found = found and self.attempt(1.0, lambda: None).converged
-            self.turn()
-        self.enter(dict.fromkeys(self.BOOK, 0.0))
-        self.grip.zero()
-        self.begin()
-        return found
 
     def mark(self):
         """Everything that `back` needs to undo what follows: state, grip, book, predictor."""

@@ -12,7 +12,7 @@ from scipy.spatial import cKDTree
 from fem.elements import Quadrature
 from fem.regions import BONE
 
-DEBRIS = 0.95  # fatigue damage of what fills an old thread's groove, as of bone that is tired out
+DEBRIS = 0.95  # damage of bone that is tired out, and of what fills an old thread's groove
 CANDIDATES = ((1, 8), (9, 60))  # nearest cells that are tried, first few, then more
 HISTORY = ("tear", "tearing", "fatigue", "kappa", "initial")
 
@@ -121,8 +121,8 @@ def carry(model, mesh, problem, state):
 
     mesh, problem: of the earlier test; state: path of its final state. Each integration point takes the history of the bone
     cell that held its place, linear between that cell's integration points and within their range (the same mesh gives back
-    the same state): damage, hardening and, as plastic strain, the elastic strain that the unloaded bone still held, so that
-    its residual stress stays. New cement and filled bone start fresh.
+    the same state): damage and hardening. It starts free of stress, since nothing presses on it while a screw is changed or
+    cement sets. New cement and filled bone start fresh.
     Returns {'damage_volume_before_mm3', 'damage_volume_kept_mm3' (of it, in bone that is still there),
     'damage_volume_after_mm3' (in bone that was bone before), 'transfer_error', 'groove_volume_mm3' (of the old thread, that the
     new one does not fill)}. Raises ValueError if the new screw does not lie along the old one.
@@ -149,18 +149,14 @@ def carry(model, mesh, problem, state):
         found = np.einsum("nq,nq...->n...", weight, values)
         return np.clip(found, values.min(axis=1), values.max(axis=1)).reshape(*shape, *field.shape[2:])
 
-    laws = np.linalg.inv(np.array([law["stiffness"] for law in problem["laws"]]))
-    compliance = laws[[problem["region_law"][str(r)] for r in mesh["region"]]]
     with np.load(state, allow_pickle=False) as data:
         history = {k: data[f"state/{k}"] for k in HISTORY}
         torn = [data[f"state/cortex_{k}"] for k in ("strain", "integrity")] if model.cortex else None
-        strain = np.einsum("cij,cqj->cqi", compliance, data["state/stress"])
     damage = model.damage
     for target, name in ((damage.tear, "tear"), (damage.tearing, "tearing"), (damage.fatigue, "fatigue"), (model.kappa, "kappa")):
         target[mine] = taken(history[name])
     damage.fatigue[mine] = np.where(groove, DEBRIS, damage.fatigue[mine])
     damage.initial[mine] = np.maximum(damage.initial[mine], taken(history["initial"]))
-    model.eps_p[mine] = -taken(strain)
     if model.cortex:  # each facet of the shell is as torn as the nearest one was
         facets = [lab["points"][lab["facets/cortex"]].mean(axis=1) for lab in (mesh, new)]
         _, near = cKDTree(facets[0] + shift).query(facets[1][model.cortex.row])
@@ -169,7 +165,7 @@ def carry(model, mesh, problem, state):
     model.integrity = damage.integrity()
     model.renew()
 
-    lost = 1.0 - (1.0 - history["tearing"]) * (1.0 - history["fatigue"])
+    lost = np.minimum(1.0 - (1.0 - history["tearing"]) * (1.0 - history["fatigue"]), DEBRIS)
     volume = (old.weights * lost)[bone].ravel()
     damaged = np.flatnonzero(volume > 0.0)
     holder, inside = locate(old.points[bone].reshape(-1, 3)[damaged] + shift, new, np.arange(len(new["cells"])))

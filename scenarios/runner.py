@@ -272,7 +272,8 @@ def _prepare(path, scenario, stage, directory):
     else:
         found, lab_mesh = _mesh(path, scenario, stage, folder, made)
     posed = problem(scenario, stage, found, lab_mesh) | ({"start": start} if start else {})
-    posed["followed"] = stage.index < stages(scenario)[-1].index
+    after = [kind for _, kind, _ in scenario.steps()[stage.index + 1 : stage.index + 2]]
+    posed["followed"] = after in (["cycle"], ["pullout"])  # then the specimen is unloaded first; else nothing keeps its stress
     _write_json(folder / "problem.json", posed)
 
 

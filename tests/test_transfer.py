@@ -34,7 +34,7 @@ def model_of(directory, screw, resolution=Resolution(1.2, 2.0, 8.0, 8), halo=Non
 
 @pytest.fixture(scope="module")
 def toggled(tmp_path_factory):
-    """A screw with an hourglass of damage round it and residual stress, as cycling would leave; and where that is kept."""
+    """A screw with an hourglass of damage round it and stress, as cycling would leave; and where that is kept."""
     directory = tmp_path_factory.mktemp("transfer") / "first"
     model = model_of(directory, Screw(6.5, 20.0, 2.75, 4.5))
     x = model.quadrature.points
@@ -62,8 +62,8 @@ def test_the_same_mesh_gives_back_the_same_state(toggled, tmp_path):
     for name in ("fatigue", "tearing", "tear", "initial"):
         assert np.allclose(getattr(model.damage, name), getattr(old.damage, name), rtol=0, atol=1e-14), name
     assert np.allclose(model.kappa, old.kappa, rtol=0, atol=1e-14) and report["transfer_error"] == pytest.approx(0.0, abs=1e-12)
-    model.residual()  # at no displacement the bone holds the stress that it had
-    assert np.allclose(model.stress, old.stress, atol=1e-10)
+    model.residual()
+    assert not np.any(model.stress)
 
 
 @pytest.mark.parametrize("change", ["finer", "thicker screw", "cement"])
