@@ -65,10 +65,11 @@ def parts(scenario, stage=None, made=None):
     return Parts(_specimen(scenario), screw, halo, cement, resolution, scenario.model, last.material)
 
 
-def halo_made(document, screw):
-    """The lab.Halo round the lab.Screw that a cyclic step has made, from its halo.json."""
-    z, last = document["z_mm"], document["snapshots"][-1]["thickness_mm"]
-    return lab.Halo(max(last), screw.diameter, screw.depth, "measured", profile=tuple(zip(z, last)))
+def halo_made(document, screw, specimen):
+    """The lab.Halo round the lab.Screw that a cyclic step has made, from its halo.json: as far as the wall of the pedicle."""
+    most = 0.5 * (protocol.widest_hole(specimen) - screw.diameter) - 0.05
+    thickness = [min(t, most) for t in document["snapshots"][-1]["thickness_mm"]]
+    return lab.Halo(max(thickness), screw.diameter, screw.depth, "measured", profile=tuple(zip(document["z_mm"], thickness)))
 
 
 def _cement(augment, specimen, screw, halo):

@@ -7,7 +7,11 @@ import numpy as np
 
 from materials.density import Density, Kind
 from meshes import specimen as lab
+from meshes.anatomy import level
 from scenarios.spec import FOAM_GRADES
+
+
+MARGIN = 3.0  # mm of specimen left between a hole and its outer surface
 
 
 class Unknown(AttributeError):
@@ -145,3 +149,10 @@ def void_volume(screw, halo):
         profile = core + deep * np.minimum(rise, fall)
     profile = np.where(z >= -screw.depth, profile, 0.0)
     return float(np.pi * np.trapezoid(np.maximum(halo.outer_radius(z) ** 2 - profile**2, 0.0), z))
+
+
+def widest_hole(specimen):
+    """Largest diameter of a hole in the specimen, mm: the width of the pedicle, or what leaves a wall."""
+    if specimen.shape == "vertebra":
+        return level(specimen.level).pedicle_width
+    return (specimen.diameter if specimen.shape == "cylinder" else specimen.width) - 2 * MARGIN

@@ -8,6 +8,7 @@ from math import pi, radians, tan
 
 from meshes.anatomy import level, path_length
 from scenarios.protocol import (
+    MARGIN,
     Revised,
     Unknown,
     bvtv,
@@ -22,13 +23,13 @@ from scenarios.protocol import (
     screws,
     void_volume,
     volume,
+    widest_hole,
 )
 from scenarios.spec import settled, settled_stop
 from scenarios.units import number
 
 LARGEST_BASE = 0.95  # of the pitch: some core is left between two threads
 SMALLEST_TIP = 0.5  # mm, core radius at the tip
-MARGIN = 3.0  # mm of specimen left between a hole and its outer surface
 
 
 def contradictions(scenario):
@@ -179,11 +180,10 @@ def _halo_longer_than_bone(scenario):
 
 def _room(specimen):
     """(widest hole in mm, what sets it): what a hole may not exceed."""
+    widest = widest_hole(specimen)
     if specimen.shape == "vertebra":
-        width = level(specimen.level).pedicle_width
-        return width, f"the pedicle of {specimen.level} is {_mm(width)} wide"
-    side = specimen.diameter if specimen.shape == "cylinder" else specimen.width
-    return side - 2 * MARGIN, f"the specimen is {_mm(side)} wide and needs {_mm(MARGIN)} of wall"
+        return widest, f"the pedicle of {specimen.level} is {_mm(widest)} wide"
+    return widest, f"the specimen is {_mm(widest + 2 * MARGIN)} wide and needs {_mm(MARGIN)} of wall"
 
 
 def _thicker_than_bone(scenario):

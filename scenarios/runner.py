@@ -282,7 +282,8 @@ def _halo_made(scenario, stage, directory):
     cement = next((i for i, kind, _ in scenario.steps()[: stage.index] if kind == "augment"), None)
     maker = next((s for s in reversed(stages(scenario)) if s.kind == "cycle" and cement is not None and s.index < cement), None)
     document = _read_json(directory / maker.folder / "halo.json") if maker else None
-    return halo_made(document, parts(scenario, maker).screw) if document and document["snapshots"] else None
+    found = parts(scenario, maker) if document and document["snapshots"] else None
+    return halo_made(document, found.screw, scenario.specimen) if found else None
 
 
 def _add(outcome, stage, found, directory):
