@@ -150,6 +150,8 @@ def halo(step):
     chosen = sorted({int(np.argmin(np.abs(thickest - level))) for level in np.linspace(0, thickest[-1], SNAPSHOTS)}
                     | {len(snapshots) - 1})
     end = snapshots[-1]
+    index = end["hourglass_index"]
+    waist = f"hourglass index {index:.2g}" if index is not None else "no halo at the waist"
     top = 1.15 * max(VISIBLE_ON_CT, *end["thickness_mm"], *end["largest_mm"])
     screw = 0.35 * top          # half the height of the band that stands for the screw, whatever its diameter
     fig, ax = plt.subplots(figsize=(7.4, 4.4))
@@ -176,6 +178,6 @@ def halo(step):
     ax.set_yticks([*(-screw - ticks[::-1]), *(screw + ticks)], [f"{t:g}" for t in (*ticks[::-1], *ticks)])
     ax.set(xlim=(z.min(), 0), ylim=(-screw - top, screw + top), ylabel="thickness of the halo (mm)",
            xlabel="along the screw (mm):  tip at the left, entry at 0",
-           title=f"hourglass index {end['hourglass_index']:.2g}, volume {end['volume_mm3']:.0f} mm³")
+           title=f"{waist}, volume {end['volume_mm3']:.0f} mm³")
     ax.legend(handles=handles, loc="upper left", bbox_to_anchor=(-0.02, -0.14), ncols=2, fontsize=9)
     return fig

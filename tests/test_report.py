@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import synthetic
 
-from scenarios import failure, figures, report, words
+from scenarios import cyclic_figures, failure, figures, report, words
 from scenarios.resultdir import Run, runs
 from scenarios.sections import cut, outline
 from scenarios.trouble import BadInput
@@ -130,6 +130,12 @@ def test_figures_of_a_cyclic_test_and_of_a_comparison_of_them(cyclic):
     assert set(made) == {"cycles", "reference", "static", "halo", "cut", "peak", "mesh"}
     assert set(figures.comparison_figures(found, cyclic / "figures")) == {"cycles", "reference", "curves", "peaks"}
     assert set(figures.comparison_figures(found[:1], cyclic / "figures")) == {"cycles", "reference", "peaks"}
+
+
+def test_a_halo_without_a_waist_is_drawn(tmp_path):
+    step = Run(synthetic.run(tmp_path / "run", "native", protocol=("cycle",), dim=2)).of_kind("cycle")[0]
+    step.halo["snapshots"][-1]["hourglass_index"] = None
+    assert "no halo at the waist" in cyclic_figures.halo(step).axes[0].get_title(loc="left")
 
 
 def test_numbers_of_runs_with_cycles_pullout_or_both(cyclic):
