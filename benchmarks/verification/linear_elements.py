@@ -35,6 +35,10 @@ class LinearModel(Model):
 class CoarseSolver(LinearSolver):
     """Solves on the linear elements alone, directly."""
 
+    def __init__(self, model, **options):
+        self.model = model
+        super().__init__(model, **options)
+
     def solve(self, b, x):
         self._rebuild()
         P = self._prolongation
