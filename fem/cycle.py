@@ -28,7 +28,9 @@ SHORTEST = 0.25  # cycles
 THRESHOLDS = (0.5, 1.0, 2.0)  # mm of head displacement, reported beside the protocol's stop
 REFERENCE_GROWTH, REFERENCE_UNTIL = 1.6, 1.2  # of the head displacement between two reference cycles; mm, the last one
 FINE_REFERENCE = 1.1  # growth between two reference cycles where a loss of stiffness ends the step
-RUNAWAY = 0.02  # of all cycles: where blocks get shorter than half of it, a drive under displacement control tells whether the screw still holds so many more
+# of all cycles: where blocks get shorter than half of it, a drive under displacement control tells whether the screw still
+# holds so many more
+RUNAWAY = 0.02
 LARGEST_DEBONDING = 0.05  # of the area of bonds, in one block
 MUCH_STRAIN, STRAINED_SHARE = 0.1, 0.05  # small strain is left where bone of 5 % of the screw's volume is strained by 10 %
 LEAST_DAMAGE = 0.01  # of the screw's volume: errors are measured against at least that much damage

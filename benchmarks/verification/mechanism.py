@@ -87,8 +87,9 @@ def thicker(options):
             pushed = toggling.static_curve(folder, options.ranks)["rows"]
         u, force = (np.array([row[key] for row in pushed]) for key in ("displacement_mm", "force_N"))
         rows.append({"screw of 8.5 mm": name, "largest thickness of the hole mm": made and made.thickness,
-                     "flank in bone": engagement(screw, made), "pullout N": run.peak, "pullout ratio": run.peak / (rows or [{"pullout N": run.peak}])[0]["pullout N"],
+                     "flank in bone": engagement(screw, made), "pullout N": run.peak,
                      **{f"lateral at {at:g} mm N": float(np.interp(at, u, force)) for at in (0.1, 0.2, 0.5, 1.0)}})
+        rows[-1]["pullout ratio"] = run.peak / rows[0]["pullout N"]
         rows[-1]["lateral ratio at 0.5 mm"] = rows[-1]["lateral at 0.5 mm N"] / rows[0]["lateral at 0.5 mm N"]
         print(rows[-1], flush=True)
         if ax:
@@ -96,7 +97,8 @@ def thicker(options):
                                       figures.near_screw(mesh))
             ax.set_title(f"{name}: {100 * engagement(screw, made):.0f} % of the flank in bone, pullout {run.peak:.0f} N", fontsize=10)
     fig.colorbar(drawn, ax=axes, shrink=0.6, label="share of the stiffness lost").outline.set_visible(False)
-    tables.write(HERE / "mechanism_revision", rows, "A screw 2 mm thicker in a cylindrical hole and in an hourglass of the same volume",
+    tables.write(HERE / "mechanism_revision", rows,
+                 "A screw 2 mm thicker in a cylindrical hole and in an hourglass of the same volume",
                  "Bone cylinder of 80 mg/cm^3, 20 mm deep, holes cleaned out; pullout axisymmetric, lateral push (10 mm off the bone) in 3D.")
     return fig
 
