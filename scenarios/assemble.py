@@ -2,10 +2,12 @@
 
     stages(scenario)                     -> the steps that the solver carries out, in order
     parts(scenario, stage, halo)         -> Parts: specimen, screw, halo, cement, resolution as the mesh maker takes them
+    mesh_key(parts)                      -> name of their mesh, the same for the same geometry
     problem(scenario, stage, made, mesh) -> the solver's problem, a JSON-ready dict
 """
 
 from dataclasses import dataclass
+import hashlib
 
 import numpy as np
 
@@ -63,6 +65,12 @@ def parts(scenario, stage=None, made=None):
     edges = scenario.resolution
     resolution = lab.RESOLUTIONS[edges] if isinstance(edges, str) else lab.Resolution(**edges.model_dump())
     return Parts(_specimen(scenario), screw, halo, cement, resolution, scenario.model, last.material)
+
+
+def mesh_key(found):
+    """Name of the mesh of some Parts: equal if and only if the mesher is given the same."""
+    geometry = found.specimen, found.screw, found.halo, found.cement, found.resolution, found.model
+    return hashlib.sha256(repr(geometry).encode()).hexdigest()[:16]
 
 
 def halo_made(document, screw, specimen):

@@ -59,7 +59,11 @@ def load(file):
 
 def read(file):
     """Read and check `file` in full."""
-    document = read_document(file)
+    return judge(read_document(file), file)
+
+
+def judge(document, file):
+    """The Reading of a Document, whose data may have been changed since it was read from `file`."""
     scenario, warnings = None, []
     if document.data is not None and not isinstance(document.data, dict):
         document.add((), "a scenario is a mapping with the keys `specimen`, `screw` and `protocol`")
@@ -113,43 +117,48 @@ def _note(document, item):
     if kind == "missing":
         if _gives_later_word(value):
             return
-        document.add(path, _missing(_model_at(item["loc"]), path, value))
+        document.add(path, _missing(model_at(item["loc"]), path, value))
     elif kind == "extra_forbidden":
-        document.add(path, _unknown(path[-1], _model_at(item["loc"])))
+        document.add(path, _unknown(path[-1], model_at(item["loc"])))
     elif kind.startswith("union_tag"):
         document.add(path, _step(value) if path[0] == "protocol" else _shape(value))
     elif kind == "literal_error":
-        words = [w.strip("'") for w in item["ctx"]["expected"].replace(" or ", ", ").split(", ")]
-        document.add(path, f"{_name(value)} is not possible; allowed: {', '.join(words)}{did_you_mean(value, words)}")
+        document.add(path, not_among(item, value))
     elif kind == "quantity":
         document.add(path, f"{item['ctx']['wrong']}; allowed is {item['ctx']['allowed']}")
     else:
-        document.add(path, _wrong_kind(kind, item, value))
+        document.add(path, wrong_kind(kind, item, value))
 
 
-def _wrong_kind(kind, item, value):
+def not_among(item, value):
+    """What to say of a word that is none of those allowed."""
+    words = [w.strip("'") for w in item["ctx"]["expected"].replace(" or ", ", ").split(", ")]
+    return f"{describe(value)} is not possible; allowed: {', '.join(words)}{did_you_mean(value, words)}"
+
+
+def wrong_kind(kind, item, value):
     context = item.get("ctx", {})
     if kind in ("model_type", "dict_type", "model_attributes_type"):
-        return f"{_name(value)} is not a mapping; write `key: value` pairs, or `{{}}` for all defaults"
+        return f"{describe(value)} is not a mapping; write `key: value` pairs, or `{{}}` for all defaults"
     if kind == "list_type":
         return "this is not a list; write one step a line, each after a dash: `- insert: {}`"
     if kind == "too_short":
         return "there is nothing in it; a protocol needs at least `- insert: {}` and `- pullout: {}`"
     if kind.startswith("float"):
-        return f"{_name(value)} is not a number; write one without unit or quotes, such as `0.1`"
+        return f"{describe(value)} is not a number; write one without unit or quotes, such as `0.1`"
     if kind.startswith("int"):
-        return f"{_name(value)} is not a whole number; write one without unit or quotes"
+        return f"{describe(value)} is not a whole number; write one without unit or quotes"
     if kind in ("greater_than_equal", "less_than_equal"):
         limit = f"at least {context['ge']:g}" if "ge" in context else f"at most {context['le']}"
-        return f"{_name(value)} is out of range; allowed is {limit}"
+        return f"{describe(value)} is out of range; allowed is {limit}"
     if kind == "string_type":
-        return f"{_name(value)} is not text; put it in quotes"
+        return f"{describe(value)} is not text; put it in quotes"
     if kind.startswith("string"):
-        return f"{_name(value)} cannot be a name; use 1 to 80 characters on one line, without / and \\"
+        return f"{describe(value)} cannot be a name; use 1 to 80 characters on one line, without / and \\"
     return item["msg"]
 
 
-def _name(value):
+def describe(value):
     if isinstance(value, dict):
         return "a mapping"
     if isinstance(value, list):
@@ -199,7 +208,7 @@ def _step(value):
         body = "{preset: weiser}" if example == "cycle" else "{}"
         return f"`{shorten(value)}` is not a step; write it with a colon, such as `- {example}: {body}`"
     if not isinstance(value, dict) or not value:
-        return f"{_name(value)} is not a step; a step is one of {allowed}, such as `- insert: {{}}`"
+        return f"{describe(value)} is not a step; a step is one of {allowed}, such as `- insert: {{}}`"
     if len(value) > 1:
         keys = list(value)
         if sum(key in spec.STEPS for key in keys) == 1 and keys[0] in spec.STEPS:
@@ -211,10 +220,10 @@ def _step(value):
 
 def _shape(value):
     if not isinstance(value, dict):
-        return f"{_name(value)} is not a specimen; a specimen is {SHAPES}"
+        return f"{describe(value)} is not a specimen; a specimen is {SHAPES}"
     shape = value.get("shape")
     meant = did_you_mean(shape, ["vertebra", "cylinder", "block"])
-    return f"unknown shape {_name(shape)}; a specimen is {SHAPES}{meant}"
+    return f"unknown shape {describe(shape)}; a specimen is {SHAPES}{meant}"
 
 
 def _model_in(annotation):
@@ -224,12 +233,11 @@ def _model_in(annotation):
     return next(filter(None, map(_model_in, get_args(annotation))), None)
 
 
-def _model_at(location):
-    """The model whose field the last element of a pydantic location names."""
-    model = spec.Scenario
+def model_at(location, model=spec.Scenario, tagged=spec.TAGGED):
+    """The model whose field the last element of a pydantic location names; model: where the location begins."""
     for part in location[:-1]:
         if isinstance(part, str) and part.startswith("<"):
-            model = spec.TAGGED[part]
+            model = tagged[part]
         elif part in model.model_fields:
             model = _model_in(model.model_fields[part].annotation) or model
     return model

@@ -2,6 +2,7 @@
 
     run(path, out, ranks, resolution)       -> Result
     resume(directory, ranks)                -> Result
+    prepare_mesh(path, resolution, cache)   makes the mesh that runs with the same cache and geometry share
     mesh(path, out, resolution, export)     -> lines to print
     report(directory)                       -> path of the report
 """
@@ -14,11 +15,12 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import traceback
 
 from scenarios import solve as solver
-from scenarios.assemble import halo_made, parts, problem, stages
+from scenarios.assemble import halo_made, mesh_key, parts, problem, stages
 from scenarios.document import Problem
 from scenarios.failure import judge
 from scenarios.loader import BadScenario, read
@@ -33,20 +35,21 @@ COMMAND_LINE = "given on the command line"
 LOOSENING = ("load_at_loosening_N", "cycles_to_loosening", "static_capacity_N", "failure_type", "failure_evidence")
 
 
-def run(path, out=None, ranks=None, resolution=None):
+def run(path, out=None, ranks=None, resolution=None, cache=None, reported=True):
     """Carry out the scenario in file `path` and return its Result, also of a run that stopped short.
 
     out: result directory, by default results/<name>; ranks: processes to solve on (None: as many as suit the model and the
-    machine); resolution: in place of the file's.
+    machine); resolution: in place of the file's; cache: directory of meshes that runs with equal geometry share;
+    reported: with figures and report.html.
     Raises BadScenario (nothing is written), BadInput for an `out` in use by something else, Environment.
     """
     scenario, text = checked(path, resolution)
     solver.check_ranks(ranks)
     final = Path(out) if out is not None else Path("results") / directory_name(scenario.name)
-    return carried_out(path, scenario, text, final, ranks, resolution)
+    return carried_out(path, scenario, text, final, ranks, resolution, cache, reported)
 
 
-def resume(directory, ranks=None):
+def resume(directory, ranks=None, cache=None, reported=True):
     """Go on with a run that was killed or interrupted, from its last checkpoint, and return its Result.
 
     directory: of the result, or where it was to be. ranks: as before if not given; on as many the history is the same.
@@ -60,19 +63,19 @@ def resume(directory, ranks=None):
     solver.check_ranks(ranks)
     scenario, _ = checked(found / "scenario.yaml", resolution)
     with _directory(final, start=found) as directory:
-        _carry_out(final / "scenario.yaml", scenario, directory, ranks, resolution)
+        _carry_out(final / "scenario.yaml", scenario, directory, ranks, resolution, cache, reported)
     return Result(final)
 
 
-def carried_out(path, scenario, text, final, ranks, resolution):
+def carried_out(path, scenario, text, final, ranks, resolution, cache=None, reported=True):
     ranks = ranks or solver.usual_ranks(scenario.model)
     with _directory(final) as directory:
         _write_inputs(directory, path, scenario, text, resolution)
-        _carry_out(path, scenario, directory, ranks, resolution)
+        _carry_out(path, scenario, directory, ranks, resolution, cache, reported)
     return Result(final)
 
 
-def _carry_out(path, scenario, directory, ranks, resolution):
+def _carry_out(path, scenario, directory, ranks, resolution, cache, reported):
     """All steps of a run that are not done yet, then its summary and report, in `directory`."""
     options = {"resolution": resolution} if resolution else {}
     _write_json(directory / "provenance.json", _provenance(directory, ranks, options))
@@ -81,7 +84,7 @@ def _carry_out(path, scenario, directory, ranks, resolution):
         outcome = {"status": "failed", "reason": "", "steps": []}
         try:
             for stage in stages(scenario):
-                step = _solved(path, scenario, stage, directory, ranks, show)
+                step = _solved(path, scenario, stage, directory, ranks, show, cache)
                 _add(outcome, stage, step, directory)
                 if outcome["status"] != "completed":
                     break
@@ -103,8 +106,9 @@ def _carry_out(path, scenario, directory, ranks, resolution):
             outcome["reason"] = f"internal error ({type(error).__name__}: {error}); run.log has the details"
         outcome["seconds_wall"] = round(time.monotonic() - begun, 1)
         _write_json(directory / "result.json", _summary(scenario, outcome))
-        show.stage("reporting")
-        write_report(directory)
+        if reported:
+            show.stage("reporting")
+            write_report(directory)
     if outcome["status"] == "completed":
         for stage in stages(scenario):  # states are large, and a run that is complete has no use for them
             for name in ("end.npz", "checkpoint.npz"):
@@ -136,6 +140,13 @@ def mesh(path, out=None, resolution=None, export=None):
     yield str(final)
     if export is not None:
         yield str(export)
+
+
+def prepare_mesh(path, resolution, cache):
+    """Mesh the scenario in `path`, as its first step finds it, into `cache`, for the runs that share it."""
+    scenario, _ = checked(path, resolution)
+    with tempfile.TemporaryDirectory(dir=cache) as directory:
+        _mesh(path, scenario, stages(scenario)[0], Path(directory), cache=cache)
 
 
 def report(directory):
@@ -215,19 +226,52 @@ def _mesh_errors(path):
         raise BadScenario(path, [Problem((), 0, str(error))]) from error
 
 
-def _mesh(path, scenario, stage, directory, made=None):
-    """(Parts, LabMesh) of a scenario before `stage`; writes mesh.npz and mesh.msh. made: halo that cycling has made."""
+def _mesh(path, scenario, stage, directory, made=None, cache=None):
+    """(Parts, LabMesh) of a scenario before `stage`; writes mesh.npz and mesh.msh, or takes them from the cache.
+
+    made: halo that cycling has made.
+    """
     import meshes
+    from meshes.labmesh import LabMesh
 
     found = parts(scenario, stage, made)
+    kept = cache and Path(cache) / mesh_key(found)
+    if kept and kept.is_dir():
+        _link_mesh(kept, directory)
+        return found, LabMesh.load(directory / "mesh.npz")
     with _mesh_errors(path):
         lab_mesh = meshes.build(found.specimen, found.screw, found.halo, found.cement, found.resolution, found.model)
         lab_mesh.save(directory / "mesh.npz")
         lab_mesh.to_msh(directory / "mesh.msh")
+    if kept:
+        _keep_mesh(directory, kept)
     return found, lab_mesh
 
 
-def _solved(path, scenario, stage, directory, ranks, show):
+def _link_mesh(source, target):
+    """The mesh of directory `source` in directory `target` as well."""
+    for name in ("mesh.npz", "mesh.msh"):
+        (target / name).unlink(missing_ok=True)
+        try:
+            os.link(source / name, target / name)
+        except OSError:  # not every file system has hard links
+            shutil.copy(source / name, target / name)
+
+
+def _keep_mesh(directory, kept):
+    """Put the mesh of `directory` into the cache; if another run has been faster with the same mesh, its stays."""
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=kept.parent, prefix="."))
+    try:
+        _link_mesh(directory, temporary)
+        temporary.rename(kept)
+    except OSError:
+        shutil.rmtree(temporary)
+        if not kept.is_dir():
+            raise
+
+
+def _solved(path, scenario, stage, directory, ranks, show, cache):
     """Outcome of the solver for one stage, also of one that broke down; what an earlier run has finished is not repeated."""
     folder = directory / stage.folder
     folder.mkdir(exist_ok=True)
@@ -236,7 +280,7 @@ def _solved(path, scenario, stage, directory, ranks, show):
         return done
     if _read_json(folder / "problem.json") is None:
         show.stage(f"{stage.kind}: meshing")
-        _prepare(path, scenario, stage, directory)
+        _prepare(path, scenario, stage, directory, cache)
     show.stage(f"{stage.kind}: solving")
     code = solver.solve(folder, ranks, show.step)
     words = solver.last_words(folder)
@@ -248,7 +292,7 @@ def _solved(path, scenario, stage, directory, ranks, show):
     return left(folder, stage, f"the solver ended unexpectedly (code {code})" + (f": {words}" if words else ""))
 
 
-def _prepare(path, scenario, stage, directory):
+def _prepare(path, scenario, stage, directory, cache):
     """Mesh and problem of a stage; the mesh of the stage before serves on if nothing was done to the specimen."""
     from meshes.labmesh import LabMesh
 
@@ -262,15 +306,10 @@ def _prepare(path, scenario, stage, directory):
         start = {"from": f"../{before.folder}", "same_mesh": same}
     if start and start["same_mesh"]:
         found = parts(scenario, stage, made)
-        for name in ("mesh.npz", "mesh.msh"):
-            (folder / name).unlink(missing_ok=True)
-            try:
-                os.link(earlier / name, folder / name)
-            except OSError:  # not every file system has hard links
-                shutil.copy(earlier / name, folder / name)
+        _link_mesh(directory / before.folder, folder)
         lab_mesh = LabMesh.load(folder / "mesh.npz")
     else:
-        found, lab_mesh = _mesh(path, scenario, stage, folder, made)
+        found, lab_mesh = _mesh(path, scenario, stage, folder, made, cache)
     posed = problem(scenario, stage, found, lab_mesh) | ({"start": start} if start else {})
     after = [kind for _, kind, _ in scenario.steps()[stage.index + 1 : stage.index + 2]]
     posed["followed"] = after in (["cycle"], ["pullout"])  # then the specimen is unloaded first; else nothing keeps its stress

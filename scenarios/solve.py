@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 COMPLETED, STOPPED_SHORT, ENVIRONMENT = 0, 3, 4
 GRACE = 15.0  # seconds a stopped solver has to end by itself
 STDERR = "solver_messages.txt"
+LAUNCHER = "HALOFIX_MPI"  # such as `srun --mpi=pmix` in a SLURM job
 
 
 class Interrupted(Exception):
@@ -32,11 +33,20 @@ def check_ranks(ranks):
     """Raise Environment unless the solver can be started on so many processes here (None: as many as usual)."""
     if ranks is None:
         return
+    if not shutil.which(launcher()[0]) and LAUNCHER in os.environ:
+        raise Environment(f"{LAUNCHER} says `{os.environ[LAUNCHER]}`, but there is no such command on PATH")
+    if LAUNCHER in os.environ:
+        return  # which cores there are is the batch system's to say
     cores = len(os.sched_getaffinity(0))
     if ranks > cores:
         raise Environment(f"{ranks} processes were asked for (-n) but this machine lets us use {cores} cores")
     if ranks > 1 and not shutil.which("mpirun"):
         raise Environment("solving on several cores needs mpirun, which is not on PATH; ./halofix doctor says more")
+
+
+def launcher():
+    """Words that start a program on several processes, before `-n N`: those of $HALOFIX_MPI, else mpirun."""
+    return os.environ.get(LAUNCHER, "mpirun").split() or ["mpirun"]
 
 
 def environment():
@@ -48,7 +58,7 @@ def environment():
 def command(directory, ranks):
     """Command line of the solver on `directory`."""
     words = [sys.executable, "-m", "fem", str(directory.resolve()), "--expect-ranks", str(ranks)]
-    return words if ranks == 1 else ["mpirun", "-n", str(ranks), *words]
+    return words if ranks == 1 else [*launcher(), "-n", str(ranks), *words]
 
 
 def solve(directory, ranks, on_step):

@@ -27,15 +27,20 @@ def varied(text, changes):
     yaml.preserve_quotes, yaml.width = True, 4096
     yaml.indent(mapping=2, sequence=4, offset=2)
     data = yaml.load(text)
+    change(data, changes)
+    out = StringIO()
+    yaml.dump(data, out)
+    return out.getvalue()
+
+
+def change(data, changes):
+    """`varied` on a scenario that has been read: puts the values of `changes` into the nested dict `data`, in place."""
     for path, value in changes.items():
         block, key = _block(data, path)
         if value is None:
             block.pop(key, None)
         else:
             block[key] = value
-    out = StringIO()
-    yaml.dump(data, out)
-    return out.getvalue()
 
 
 def value_at(text, path):
