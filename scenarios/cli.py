@@ -9,6 +9,7 @@ import sys
 from typing import Annotated
 
 import typer
+import typer.core
 
 COMPLETED, BAD_INPUT, STOPPED_SHORT, ENVIRONMENT = 0, 2, 3, 4
 
@@ -152,6 +153,116 @@ def report(directory: Annotated[Path, typer.Argument(metavar="DIR", help="A resu
     from scenarios import runner
 
     print(runner.report(directory))
+
+
+class _Verbs(typer.core.TyperGroup):
+    """Verbs of `sweep`; what is none of them is a sweep file, to be run."""
+
+    def parse_args(self, context, arguments):
+        if arguments and arguments[0] not in self.commands and arguments[0] not in ("-h", "--help"):
+            arguments = ["run", *arguments]
+        return super().parse_args(context, arguments)
+
+
+sweep = typer.Typer(
+    cls=_Verbs,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Vary the parameters of a scenario: `halofix sweep FILE`, on this machine or on a cluster.\n\n"
+    "A sweep file names a base scenario, its parameters and a design; see scenarios/sweeps/README.md.",
+)
+app.add_typer(sweep, name="sweep")
+
+Sweep = Annotated[Path, typer.Argument(metavar="DIR", help="Directory of a sweep.", show_default=False)]
+Cores = Annotated[
+    int | None,
+    typer.Option("-j", "--cores", metavar="N", min=1, show_default=False,
+                 help="Cores to use at once (default: all); on a cluster, jobs to have at once."),
+]
+Profile = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", show_default=False, help="Run on a cluster: slurm, or the directory of a Snakemake profile."),
+]
+
+
+@sweep.command("run")
+def sweep_run(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Sweep file (.yaml).", show_default=False)],
+    out: Annotated[Path | None, _out("results/<name>")] = None,
+    cores: Cores = None,
+    ranks: Annotated[int | None, typer.Option("-n", "--ranks", metavar="N", min=1, help="Processor cores a case is solved on.",
+                                              show_default=False)] = None,
+    profile: Profile = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say how many cases there are and what they will cost.")] = False,
+    pilot: Annotated[bool, typer.Option("--pilot", help="First run and time one case, for the estimate of the cost.")] = False,
+):
+    """Run a sweep file; also without the word `run`.
+
+    Cases that are finished in the directory already are not run again: a sweep that was killed goes on, one whose file has
+    grown runs what is new.
+    """
+    from scenarios.sweeps import engine
+
+    directory = engine.planned(file, out, ranks)
+    if pilot:
+        engine.pilot(directory)
+    if dry_run or pilot:
+        for line in engine.status(directory).forecast(cores or engine.usable_cores()):
+            print(line)
+    if dry_run:
+        print(f"nothing was run; the plan is in {directory}" if not pilot else str(directory))
+        return
+    _collected(directory, engine.run(directory, cores, profile))
+
+
+@sweep.command("status")
+def sweep_status(directory: Sweep):
+    """Say how far a sweep is, and what has failed."""
+    from scenarios.sweeps import engine
+
+    print(engine.status(directory).text())
+
+
+@sweep.command("resume")
+def sweep_resume(directory: Sweep, cores: Cores = None, profile: Profile = None):
+    """Go on with a sweep that was killed or interrupted; failed cases stay as they are."""
+    from scenarios.sweeps import engine
+
+    _collected(directory, engine.run(directory, cores, profile))
+
+
+@sweep.command("retry")
+def sweep_retry(
+    directory: Sweep,
+    failed: Annotated[bool, typer.Option("--failed", help="Those that failed or stopped short.")] = False,
+    cores: Cores = None,
+    profile: Profile = None,
+):
+    """Run failed cases once more, from the start."""
+    from scenarios.sweeps import engine
+    from scenarios.trouble import BadInput
+
+    if not failed:
+        raise BadInput("say which cases: `halofix sweep retry --failed DIR`")
+    _collected(directory, engine.retry(directory, cores, profile))
+
+
+@sweep.command("collect")
+def sweep_collect(directory: Sweep):
+    """Write table, figures and report of what is finished; also while the sweep is running."""
+    from scenarios.sweeps import results
+
+    for path in results.collect(directory):
+        print(path)
+
+
+def _collected(directory, state):
+    """Table and report of a sweep that has ended, its last words and its exit code."""
+    from scenarios.sweeps import results
+
+    results.collect(directory)
+    print(state.text())
+    raise typer.Exit(state.exit_code)
 
 
 def main():

@@ -62,9 +62,14 @@ def _leaf(value, unit, source):
     return leaf
 
 
+def quantity(field):
+    """The units.Quantity of a field of the language, None if it has no unit."""
+    return _quantity(field.annotation) or next((m for m in field.metadata if isinstance(m, Quantity)), None)
+
+
 def _unit(field):
-    quantity = _quantity(field.annotation) or next((m for m in field.metadata if isinstance(m, Quantity)), None)
-    return quantity.unit if quantity else None
+    found = quantity(field)
+    return found.unit if found else None
 
 
 def _quantity(annotation):

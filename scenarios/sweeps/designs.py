@@ -1,0 +1,140 @@
+"""Designs: which values the cases of a sweep have.
+
+    points(sweep, parameters, base)  -> [Point, ...] of any design but csv
+    table(file, base)                -> (parameters, [Point, ...]) of a CSV file
+
+Designs come from scipy.stats.qmc and SALib; all that is drawn is drawn from the seed and is the same on every machine.
+"""
+
+from dataclasses import dataclass, replace
+from itertools import product
+import csv
+import re
+
+import numpy as np
+
+from scenarios.sweeps.parameters import parameter
+from scenarios.trouble import BadInput
+
+HEADING = re.compile(r"\s*([^\[\]\s]+(?:\[\d+\][^\[\]\s]*)*)\s*(?:\[([^\]]*)\])?\s*")
+LEVELS = 4  # of a Morris design: the usual choice
+NOT_VARIED = {"case", "status", "reason", "replicate", "seconds_wall", "ranks", "log"}  # other columns of table.csv
+
+
+@dataclass(frozen=True)
+class Point:
+    """A row of the design. values: {path: value}; replicate from 1; share: places in the unit cube of a drawn design."""
+
+    values: dict
+    replicate: int = 1
+    share: tuple | None = None
+
+
+def points(sweep, parameters):
+    """The points of `sweep` (spec.Sweep) over [Parameter, ...]."""
+    design = sweep.design
+    if design.kind in ("latin_hypercube", "sobol_sequence"):
+        return [
+            point for repeat in range(sweep.replicates or 1)
+            for point in _placed(parameters, _filled(design, len(parameters), design.seed + repeat), repeat + 1)
+        ]
+    if design.kind in ("sobol", "morris"):
+        return _placed(parameters, _salib(design, len(parameters)))
+    if design.kind == "one_at_a_time":
+        return [Point({}), *(Point({p.path: value}) for p in parameters for value in p.levels)]
+    fixed = [p for p in parameters if p.law is None]
+    drawn = [p for p in parameters if p.law is not None]
+    rows = product(*(p.levels for p in fixed)) if design.kind == "grid" else zip(*(p.levels for p in fixed), strict=True)
+    rows = [dict(zip((p.path for p in fixed), row, strict=True)) for row in rows] or [{}]
+    if not drawn:
+        return [Point(row) for row in rows]
+    # a cohort: every combination is tried on each of the same specimens
+    cohort = _placed(drawn, _latin(len(drawn), sweep.replicates, design.seed))
+    return [Point(row | member.values, i + 1) for row in rows for i, member in enumerate(cohort)]
+
+
+def _filled(design, dimensions, seed):
+    from scipy.stats import qmc
+
+    if design.kind == "latin_hypercube":
+        return _latin(dimensions, design.samples, seed)
+    return qmc.Sobol(dimensions, scramble=True, rng=np.random.default_rng(seed)).random(design.samples)
+
+
+def _latin(dimensions, samples, seed):
+    from scipy.stats import qmc
+
+    return qmc.LatinHypercube(dimensions, rng=np.random.default_rng(seed)).random(samples)
+
+
+def problem(dimensions):
+    """What SALib calls the problem: the unit cube."""
+    return {"num_vars": dimensions, "names": [str(i) for i in range(dimensions)], "bounds": [[0.0, 1.0]] * dimensions}
+
+
+def _salib(design, dimensions):
+    if design.kind == "sobol":
+        from SALib.sample import sobol
+
+        return sobol.sample(problem(dimensions), design.samples, calc_second_order=False, seed=design.seed)
+    from SALib.sample import morris
+
+    return morris.sample(problem(dimensions), design.samples, num_levels=LEVELS, seed=design.seed)
+
+
+def _placed(parameters, shares, repeat=1):
+    """Points whose values lie at `shares` (n, parameters) of each parameter's probability."""
+    columns = [p.at(shares[:, i]) for i, p in enumerate(parameters)]
+    return [
+        Point({p.path: column[k] for p, column in zip(parameters, columns, strict=True)}, repeat,
+              tuple(round(float(x), 9) for x in shares[k]))
+        for k in range(len(shares))
+    ]
+
+
+def table(file, base):
+    """([Parameter, ...], [Point, ...]) of a CSV file with a heading `path [unit]` a column, for the scenario `base`.
+
+    Of a table that a sweep has written the other columns are passed over. Raises BadInput, a line a problem.
+    """
+    try:
+        with open(file, newline="", encoding="utf-8-sig") as stream:
+            lines = list(csv.reader(stream))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise BadInput(f"{file}: cannot be read as a table ({error})") from None
+    if len(lines) < 2:
+        raise BadInput(f"{file}: a heading and at least one row are needed")
+    problems, parameters, columns = [], [], []
+    written_by_us = "case" in lines[0] and "status" in lines[0]
+    for i, heading in enumerate(lines[0]):
+        found = HEADING.fullmatch(heading)
+        path, unit = (found[1], found[2]) if found else (heading, None)
+        if written_by_us and (path in NOT_VARIED or "." not in path and unit is None):
+            continue
+        cells = [(n, row[i].strip() if i < len(row) else "") for n, row in enumerate(lines[1:], start=2) if any(row)]
+        values = []
+        for n, cell in cells:
+            if not cell:
+                problems.append(f"{file}:{n}: {heading}: there is no value")
+            values.append(_cell(cell, unit))
+        try:
+            parameters.append(parameter(base, path, values))
+            columns.append(parameters[-1].levels)
+        except BadInput as error:
+            line = cells[error.where][0] if hasattr(error, "where") else 1
+            problems.append(f"{file}:{line}: {heading}: {error}")
+    if problems:
+        raise BadInput("\n".join(problems))
+    found = [Point(dict(zip((p.path for p in parameters), row, strict=True))) for row in zip(*columns, strict=True)]
+    levels = [replace(p, levels=tuple(dict.fromkeys(p.levels))) for p in parameters]
+    return levels, found
+
+
+def _cell(text, unit):
+    try:
+        value = float(text)
+    except ValueError:
+        return text
+    if unit:
+        return f"{text} {unit}"
+    return int(text) if re.fullmatch(r"[+-]?\d+", text) else value

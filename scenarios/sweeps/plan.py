@@ -1,0 +1,196 @@
+"""From a sweep file to its cases: complete scenarios, each checked, named by the hash of what they resolve to.
+
+    made(file)                  -> Plan         raises BadInput with everything that is wrong
+    Plan.write(directory)                       plan.json, base.yaml, sweep.yaml of the sweep's directory
+    load(directory)             -> dict         what plan.json says
+
+A sweep's directory: cases/<case>/scenario.yaml and result/, outcomes/<case>.json once a case is through, meshes/<mesh>/,
+table.csv, table.parquet, figures/, report.html.
+"""
+
+from copy import deepcopy
+from dataclasses import dataclass, replace
+import hashlib
+import json
+from math import ceil
+from pathlib import Path
+import re
+
+from scenarios import solve as solver
+from scenarios.assemble import mesh_key, parts, stages
+from scenarios.document import read_document
+from scenarios.loader import did_you_mean, judge
+from scenarios.result import NUMBERS
+from scenarios.sweeps import designs, spec
+from scenarios.sweeps.parameters import BadValue, parameter
+from scenarios.trouble import BadInput
+from scenarios.variation import change
+
+SCHEMA = 1
+JOBS = 500  # so many jobs a batch system is asked for at most; more cases go into jobs of several
+SHOWN = 10  # broken cases that are named
+ANY = ("failure_type", "energy_to_peak_N_mm", "displacement_at_end_mm", "force_at_end_N", "largest_slip_um",
+       "metal_utilisation", "seconds_total", "memory_MiB")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A sweep, expanded. points: [{case, replicate, values, share}, ...], a row of the table each; cases: {case: {changes,
+    mesh}}, each run once; batches: {name: [case, ...]}; columns: {path: heading}."""
+
+    name: str
+    design: str
+    parameters: tuple
+    outputs: tuple
+    points: tuple
+    cases: dict
+    batches: dict
+    ranks: int
+    resolution: str | None
+    keep: str
+    base: str
+    sweep: str
+
+    @property
+    def meshes(self):
+        """{mesh: [case, ...]}: the meshes that the cases begin with."""
+        found = {}
+        for case, what in self.cases.items():
+            found.setdefault(what["mesh"], []).append(case)
+        return found
+
+    def write(self, directory):
+        """Make `directory` that of this plan; what it holds of finished cases stays."""
+        directory.mkdir(parents=True, exist_ok=True)
+        for name in ("cases", "outcomes", "meshes", "batches"):
+            (directory / name).mkdir(exist_ok=True)
+        replace_file(directory / "base.yaml", self.base)
+        replace_file(directory / "sweep.yaml", self.sweep)
+        known = {name: getattr(self, name) for name in Plan.__dataclass_fields__ if name not in ("base", "sweep")}
+        known["parameters"] = [{"path": p.path, "unit": p.unit, "column": p.column, "numeric": p.numeric} for p in self.parameters]
+        shared = [mesh for mesh, cases in self.meshes.items() if len(cases) > 1]
+        replace_file(directory / "plan.json", json.dumps({"schema": SCHEMA} | known | {"shared_meshes": shared}, indent=0))
+
+
+def load(directory):
+    """plan.json of a sweep's directory. Raises BadInput if it is none."""
+    try:
+        return json.loads((Path(directory) / "plan.json").read_text())
+    except (OSError, ValueError):
+        raise BadInput(f"{directory}: this is not the directory of a sweep; it has no plan.json") from None
+
+
+def made(file, ranks=None):
+    """The Plan of a sweep file; every case is a scenario without problems. ranks: in place of the file's.
+
+    Raises BadInput: problems of the sweep file with their lines, or of its base scenario, or of single cases.
+    """
+    file = Path(file)
+    sweep, document = spec.read(file)
+    if sweep is None:
+        raise _bad(file, document)
+    path = file.parent / sweep.scenario
+    base_document = read_document(path)
+    base = judge(base_document, path)
+    if base.problems:
+        raise BadInput("\n".join(problem.text(path) for problem in base.problems))
+    parameters = []
+    if sweep.design.kind == "csv":
+        parameters, points = designs.table(file.parent / sweep.design.file, base.scenario)
+    else:
+        for name, values in sweep.parameters.items():
+            try:
+                parameters.append(parameter(base.scenario, name, values))
+                change(deepcopy(base_document.data), {name: None})
+            except BadValue as error:
+                document.add(("parameters", name, error.where), str(error))
+            except BadInput as error:
+                document.add(("parameters", name), str(error).removeprefix(f"`{name}`: "))
+        points = []
+    outputs = _outputs(sweep, base.scenario, document)
+    if document.problems:
+        raise _bad(file, document)
+    points = points or designs.points(sweep, parameters)
+    rows, cases = _cases(sweep, parameters, points, base_document, path, document)
+    if document.problems:
+        raise _bad(file, document)
+    size = sweep.batch or ceil(len(cases) / JOBS)
+    return Plan(
+        sweep.name or file.stem, sweep.design.kind, tuple(parameters), outputs, tuple(rows), cases,
+        _batches(cases, size), ranks or sweep.ranks or solver.usual_ranks(base.scenario.model), sweep.resolution, sweep.keep,
+        base.text, document.text,
+    )
+
+
+def _bad(file, document):
+    return BadInput("\n".join(p.text(file) for p in sorted(document.problems, key=lambda p: p.line)))
+
+
+def _outputs(sweep, scenario, document):
+    """Keys of result.json, of the run or, as `cycle[2].peak_load_N`, of a step."""
+    kinds = [kind for _, kind, _ in scenario.steps()]
+    known = {kind: [key for key, *_ in numbers] for kind, numbers in NUMBERS.items()}
+    if sweep.outputs is None:
+        return tuple(dict.fromkeys(key for kind in ("pullout", "cycle") if kind in kinds for key in known[kind])) + ("failure_type",)
+    words = [key for keys in known.values() for key in keys] + list(ANY)
+    for i, output in enumerate(sweep.outputs):
+        step, _, key = output.rpartition(".")
+        if key not in words:
+            document.add(("outputs", i), f"`{output}` is not among the results; allowed: {', '.join(dict.fromkeys(words))}"
+                         f"{did_you_mean(key, words)}")
+        elif step and at_step(kinds, step) is None:
+            document.add(("outputs", i), f"the protocol has no step `{step}`; its steps are {', '.join(kinds)}")
+    return tuple(sweep.outputs)
+
+
+def at_step(kinds, name):
+    """Index of the protocol step that `name`, such as cycle[2], means; None if there is none."""
+    kind, _, number = name.removeprefix("protocol.").rstrip("]").partition("[")
+    at = [i for i, other in enumerate(kinds) if other == kind]
+    place = int(number) if number.isdigit() else 1
+    return at[place - 1] if 0 < place <= len(at) else None
+
+
+def _cases(sweep, parameters, points, base, path, document):
+    """(rows of the table, {case: {changes, mesh}}); problems of cases go into `document` at their parameter's line."""
+    by_path = {p.path: p for p in parameters}
+    rows, cases, wrong = [], {}, {}
+    for n, point in enumerate(points, start=1):
+        changes = {name: by_path[name].written(value) for name, value in point.values.items()}
+        data = deepcopy(base.data)
+        change(data, changes)
+        if sweep.resolution:
+            data["resolution"] = sweep.resolution
+        reading = judge(replace(base, data=data, problems=[], flagged=set()), path)
+        if reading.problems:
+            for problem in reading.problems:
+                kind = problem.path, re.sub(r"[-+]?\d[\d.e+-]*", "", problem.message)
+                wrong.setdefault(kind, []).append((n, changes, problem.message))
+            continue
+        case = hashlib.sha256(reading.scenario.model_dump_json(exclude={"name"}).encode()).hexdigest()[:16]
+        rows.append({"case": case, "replicate": point.replicate, "values": point.values, "share": point.share})
+        if case not in cases:
+            cases[case] = {"changes": changes, "mesh": mesh_key(parts(reading.scenario, stages(reading.scenario)[0]))}
+    for (where, _), broken in list(wrong.items())[:SHOWN]:
+        n, changes, message = broken[0]
+        dotted = ".".join(str(part) for part in where)
+        name = next((p for p in changes if p == dotted), None)
+        values = ", ".join(f"{p} = {value}" for p, value in changes.items()) or "as in the base scenario"
+        many = f" and {len(broken) - 1} more" if len(broken) > 1 else ""
+        document.add(("parameters", name) if name else ("parameters",),
+                     f"case {n} of {len(points)}{many} cannot be run ({values}): {dotted + ': ' if dotted else ''}{message}")
+    return rows, cases
+
+
+def _batches(cases, size):
+    """{name: [case, ...]}: the jobs of the sweep, named by what is in them; cases with the same mesh stay together."""
+    ordered = sorted(cases, key=lambda case: cases[case]["mesh"]) if size > 1 else list(cases)
+    chunks = [ordered[i : i + size] for i in range(0, len(ordered), size)]
+    return {hashlib.sha256(" ".join(chunk).encode()).hexdigest()[:16]: chunk for chunk in chunks}
+
+
+def replace_file(file, text):
+    """Write a file so that a reader finds the old or the new one, whole."""
+    temporary = file.with_name(f".{file.name}.tmp")
+    temporary.write_text(text)
+    temporary.rename(file)
