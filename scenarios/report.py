@@ -55,7 +55,7 @@ def single(directory):
     several = len(run.of_kind("cycle")) > 1
     drawn = figures.comparison_figures([run], run.directory / "figures") if several else {}
     return _write(run.directory, title=run.name, runs=[_view(run, anew=True)], tables=_tables([run]) if several else [],
-                  figures={what: _inline(path) for what, path in drawn.items()})
+                  figures={what: inline(path) for what, path in drawn.items()})
 
 
 def comparison(directory):
@@ -67,14 +67,18 @@ def comparison(directory):
     drawn = figures.comparison_figures(found, directory / "figures")
     views = [_view(run, anew=False) for run in found]
     return _write(directory, title=f"Comparison of {len(found)} screws", runs=views, tables=_tables(found),
-                  figures={what: _inline(path) for what, path in drawn.items()})
+                  figures={what: inline(path) for what, path in drawn.items()})
 
 
 def _write(directory, **content):
+    return rendered(directory, "report.html", captions=CAPTIONS, **content)
+
+
+def rendered(directory, template, **content):
+    """Write report.html into `directory` from one of our templates; returns its path."""
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True,
                                      lstrip_blocks=True, undefined=jinja2.StrictUndefined)
-    page = environment.get_template("report.html").render(
-        captions=CAPTIONS, style=(TEMPLATES / "report.css").read_text(), **content)
+    page = environment.get_template(template).render(style=(TEMPLATES / "report.css").read_text(), **content)
     path = directory / "report.html"
     temporary = path.with_suffix(".tmp")
     temporary.write_text(page, encoding="utf-8")
@@ -121,7 +125,7 @@ def _step_view(step, anew):
         "numbers": [(text, _unit(unit), _number(step.number(key), form)) for key, text, unit, form
                     in NUMBERS[step.kind]],
         "stopped": step.numbers.get("stopped_because") or "",
-        "figures": {what: _inline(path) for what, path in _figures(step, anew).items()},
+        "figures": {what: inline(path) for what, path in _figures(step, anew).items()},
         "balance": _balance(step),
         "quality": [(text, _number(step.number(key), form)) for key, text, form in QUALITY
                     if step.number(key) is not None],
@@ -217,7 +221,7 @@ def _three(number):
     return f"{number:,.0f}".replace(",", "\u202f") if abs(number) >= 1000 else f"{number:.3g}"
 
 
-def _inline(path):
+def inline(path):
     """{source, width, wide} of a figure: the PNG as a data URI; width in CSS pixels, so that all have one scale."""
     data = Path(path).read_bytes()
     width = int.from_bytes(data[16:20], "big")  # IHDR

@@ -67,7 +67,7 @@ class Plan:
         replace_file(directory / "base.yaml", self.base)
         replace_file(directory / "sweep.yaml", self.sweep)
         known = {name: getattr(self, name) for name in Plan.__dataclass_fields__ if name not in ("base", "sweep")}
-        known["parameters"] = [{"path": p.path, "unit": p.unit, "column": p.column, "numeric": p.numeric} for p in self.parameters]
+        known["parameters"] = [{"path": p.path, "unit": p.unit, "column": p.column, "numeric": p.numeric, "levels": p.levels} for p in self.parameters]
         shared = [mesh for mesh, cases in self.meshes.items() if len(cases) > 1]
         replace_file(directory / "plan.json", json.dumps({"schema": SCHEMA} | known | {"shared_meshes": shared}, indent=0))
 
