@@ -28,6 +28,7 @@ from scenarios.trouble import BadInput, Environment
 HERE = Path(__file__).parent
 SNAKEFILE, PROFILES = HERE / "Snakefile", HERE / "profiles"
 LOG = "engine.log"
+COMPLETED = 0
 PATIENCE = 60.0  # seconds that the engine has to stop its cases
 SHOWN = 10  # failures that are listed
 
@@ -247,7 +248,7 @@ def _enter_estimate(directory, estimate):
 
 
 def _watched(engine, directory, state):
-    """Show how far the cases are until the engine ends; its exit code. At Ctrl-C or SIGTERM it is stopped first."""
+    """Show how far the cases are until the engine ends; its exit code. At Ctrl-C or SIGTERM it is stopped, in order."""
 
     def stop(*_):
         raise KeyboardInterrupt
@@ -263,7 +264,7 @@ def _watched(engine, directory, state):
     except KeyboardInterrupt:
         print(f"halofix: stopping the running cases; to go on: ./halofix sweep resume {directory}", file=sys.stderr, flush=True)
         _stop(engine)
-        raise
+        return COMPLETED
     finally:
         signal.signal(signal.SIGTERM, before)
 

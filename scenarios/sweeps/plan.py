@@ -94,9 +94,12 @@ def made(file, ranks=None):
     base = judge(base_document, path)
     if base.problems:
         raise BadInput("\n".join(problem.text(path) for problem in base.problems))
-    parameters = []
+    parameters, points, of_table = [], [], ""
     if sweep.design.kind == "csv":
-        parameters, points = designs.table(file.parent / sweep.design.file, base.scenario)
+        try:
+            parameters, points = designs.table(file.parent / sweep.design.file, base.scenario)
+        except BadInput as error:
+            of_table = str(error)
     else:
         for name, values in sweep.parameters.items():
             try:
@@ -106,10 +109,9 @@ def made(file, ranks=None):
                 document.add(("parameters", name, error.where), str(error))
             except BadInput as error:
                 document.add(("parameters", name), str(error).removeprefix(f"`{name}`: "))
-        points = []
     outputs = _outputs(sweep, base.scenario, document)
-    if document.problems:
-        raise _bad(file, document)
+    if document.problems or of_table:
+        raise _bad(file, document, of_table)
     points = points or designs.points(sweep, parameters)
     rows, cases = _cases(sweep, parameters, points, base_document, path, document)
     if document.problems:
@@ -122,8 +124,9 @@ def made(file, ranks=None):
     )
 
 
-def _bad(file, document):
-    return BadInput("\n".join(p.text(file) for p in sorted(document.problems, key=lambda p: p.line)))
+def _bad(file, document, more=""):
+    said = [p.text(file) for p in sorted(document.problems, key=lambda p: p.line)]
+    return BadInput("\n".join([*said, more] if more else said))
 
 
 def _outputs(sweep, scenario, document):

@@ -1,0 +1,404 @@
+"""Sweeps: the file, designs, cases, the engine with its faults, the table and what is made of it."""
+
+from collections import Counter
+import json
+from pathlib import Path
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas
+import pytest
+from scipy import stats
+
+from scenarios import solve
+from scenarios.loader import load
+from scenarios.sweeps import designs, emulator, engine, figures, page, plan, results, spec
+from scenarios.sweeps.parameters import parameter
+from scenarios.trouble import BadInput
+from scenarios.variation import varied
+
+ROOT = Path(__file__).resolve().parent.parent
+SHIPPED = sorted((ROOT / "scenarios" / "sweeps").glob("*.yaml"))
+CYLINDER = (ROOT / "scenarios" / "cylinder_native.yaml").read_text()
+BMD = "specimen.bmd [mg/cm^3]"
+
+
+@pytest.fixture
+def base(tmp_path):
+    """A base scenario whose cases take two seconds: two steps of an axisymmetric pull."""
+    file = tmp_path / "base.yaml"
+    text = varied(CYLINDER, {"protocol.pullout.stop": {"displacement": "0.02 mm"}, "resolution": "coarse"})
+    file.write_text(text)
+    return file
+
+
+def sweep_file(directory, parameters, design, more="", name="sweep.yaml"):
+    lines = ["scenario: base.yaml", "parameters:", *(f"  {path}: {values}" for path, values in parameters.items()), f"design: {design}", more]
+    file = directory / name
+    file.write_text("\n".join(lines) + "\n")
+    return file
+
+
+def made(directory, parameters, design, more=""):
+    return plan.made(sweep_file(directory, parameters, design, more))
+
+
+def halofix(*words, **more):
+    command = [sys.executable, "-m", "scenarios.cli", *map(str, words)]
+    return subprocess.run(command, env=solve.environment(), capture_output=True, text=True, timeout=300, **more)
+
+
+# -- the file ----------------------------------------------------------------------------------------------------------
+
+WRONG = """\
+scenario: base.yaml
+resolutoin: coarse
+parameters:
+  screw.diameter: {from: 5.5 mm, to: 6.5 mm, step: 2}
+  screw.length: {distribution: norml, mean: 45 mm, sd: 2 mm}
+  screw.pitch: 3 mm
+design: {kind: sobool, samples: 33}
+outputs: peak_force_N
+replicates: 1
+"""
+
+
+def problems(file):
+    with pytest.raises(BadInput) as refused:
+        plan.made(file)
+    return str(refused.value).splitlines()
+
+
+def test_all_that_is_wrong_with_the_form_is_said_with_its_line(base, tmp_path):
+    file = tmp_path / "wrong.yaml"
+    file.write_text(WRONG)
+    found = problems(file)
+    for line, fragment in (
+        (2, "resolutoin: unknown key; allowed: name, scenario"), (2, "did you mean `resolution`?"),
+        (4, "parameters.screw.diameter.step: unknown key; allowed: from, to, steps (did you mean `steps`?)"),
+        (4, "parameters.screw.diameter.steps: missing"),
+        (5, "`norml` is not a distribution; allowed: normal, truncated_normal, lognormal, uniform, triangular (did you mean `normal`?)"),
+        (6, "parameters.screw.pitch: `3 mm` are no values to vary; give a list"),
+        (7, "design: `sobool` is not a design"), (8, "outputs: give a list"), (9, "replicates: `1` is out of range"),
+    ):
+        assert any(said.startswith(f"{file}:{line}: ") and fragment in said for said in found), (line, fragment, found)
+
+
+@pytest.mark.parametrize("path, values, fragment", [
+    ("specimen.bdm", "[60 mg/cm^3]", "the scenario has no value `bdm` there; it has shape, diameter, length, bmd, bmd_kind (did you mean `bmd`?)"),
+    ("specimen.bone.bmd", "[60 mg/cm^3]", "no block `bone`"),
+    ("protocol.cycle.start", "[100 N]", "the protocol has no step `cycle`; its steps are insert, pullout"),
+    ("specimen", "[60 mg/cm^3]", "no value `specimen`"),
+    ("specimen.bmd", "[60 mg/cm^3, 70]", "specimen.bmd[2]: 70 has no unit; allowed is a density"),
+    ("specimen.bmd", "[60 mg/cm^3, 70 mm]", "'70 mm' is not a density"),
+    ("specimen.bmd", "{distribution: normal, mean: 70 mg/cm^3, sd: 5 mm}", "sd: '5 mm' is not a density"),
+    ("specimen.bmd", "{distribution: normal, mean: 70 mg/cm^3, sd: 0 mg/cm^3}", "sd: a distribution needs a spread"),
+    ("specimen.bmd", "{distribution: uniform, low: 90 mg/cm^3, high: 70 mg/cm^3}", "`high` (70) must be above `low` (90)"),
+    ("specimen.bmd", "{distribution: triangular, low: 60 mg/cm^3, mode: 90 mg/cm^3, high: 80 mg/cm^3}", "`mode` (90) must lie between"),
+    ("screw.material", "[Ti6Al4V, gold]", "case 2 of"),
+    ("screw.core_diameter", "[4 mm, 7 mm]", "case 2 of"),
+])
+def test_what_is_wrong_with_a_value_is_said_at_its_line(base, tmp_path, path, values, fragment):
+    design = "{kind: latin_hypercube, samples: 16}"
+    found = problems(sweep_file(tmp_path, {path: values}, design if "case" not in fragment else "grid"))
+    assert len(found) == 1 and found[0].startswith(f"{tmp_path}/sweep.yaml:3: parameters.{path}") and fragment in found[0], found
+
+
+def test_values_and_outputs_are_judged_together(base, tmp_path):
+    found = problems(sweep_file(tmp_path, {"specimen.bdm": "[60 mg/cm^3]", "screw.pitch": "[3]"}, "grid", "outputs: [peak_force]"))
+    assert [line.split(":")[1] for line in found] == ["3", "4", "6"] and "did you mean `peak_force_N`?" in found[2]
+
+
+@pytest.mark.parametrize("design, values, more, fragment", [
+    ("grid", "{distribution: uniform, low: 60 mg/cm^3, high: 80 mg/cm^3}", "", "no place for a distribution; give a list or a range, or `replicates`"),
+    ("grid", "[60 mg/cm^3, 80 mg/cm^3]", "replicates: 3", "equal cases give equal results"),
+    ("{kind: grid, seed: 3}", "[60 mg/cm^3, 80 mg/cm^3]", "", "nothing is drawn"),
+    ("{kind: sobol, samples: 33}", "{distribution: uniform, low: 60 mg/cm^3, high: 80 mg/cm^3}", "", "not a power of 2"),
+    ("{kind: sobol, samples: 32}", "{from: 60 mg/cm^3, to: 80 mg/cm^3, steps: 3}", "", "the design sobol draws values"),
+    ("{kind: csv, file: x.csv}", "[60 mg/cm^3]", "", "leave this out"),
+    ("sobol", "[60 mg/cm^3]", "", "design.samples: missing"),
+])
+def test_keys_that_contradict_each_other_are_refused(base, tmp_path, design, values, more, fragment):
+    (tmp_path / "x.csv").write_text(f"{BMD}\n60\n")
+    found = problems(sweep_file(tmp_path, {"specimen.bmd": values}, design, more))
+    assert len(found) == 1 and fragment in found[0], found
+
+
+@pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.stem)
+def test_shipped_sweeps_can_be_run(file):
+    sweep = plan.made(file)
+    assert sweep.cases and sweep.name != file.stem and file.read_text().startswith("# ")
+
+
+# -- designs -----------------------------------------------------------------------------------------------------------
+
+NORMAL = "{distribution: normal, mean: 90 mg/cm^3, sd: 8 mg/cm^3}"
+LENGTH = "{distribution: uniform, low: 38 mm, high: 45 mm}"
+
+
+def column(sweep, path):
+    return [point["values"].get(path) for point in sweep.points]
+
+
+@pytest.mark.parametrize("law, expected", [
+    ({"distribution": "normal", "mean": "90 mg/cm^3", "sd": "0.008 g/cm^3"}, stats.norm(90, 8)),
+    ({"distribution": "truncated_normal", "mean": "90 mg/cm^3", "sd": "20 mg/cm^3", "low": "80 mg/cm^3", "high": "120 mg/cm^3"},
+     stats.truncnorm(-0.5, 1.5, 90, 20)),
+    ({"distribution": "lognormal", "mean": "90 mg/cm^3", "sd": "30 mg/cm^3"}, None),
+    ({"distribution": "uniform", "low": "60 mg/cm^3", "high": "100 mg/cm^3"}, stats.uniform(60, 40)),
+    ({"distribution": "triangular", "low": "60 mg/cm^3", "mode": "70 mg/cm^3", "high": "100 mg/cm^3"}, stats.triang(0.25, 60, 40)),
+])
+def test_values_follow_their_distribution(base, law, expected):
+    values = spec.LAWS[law["distribution"]].model_validate(law)
+    drawn = np.array(parameter(load(base), "specimen.bmd", values).at(designs._latin(1, 4000, 5)[:, 0]))
+    if expected is None:  # mean and spread are those of the values, and their logarithm is normal
+        assert drawn.mean() == pytest.approx(90, rel=2e-3) and drawn.std() == pytest.approx(30, rel=2e-2)
+        assert stats.skew(np.log(drawn)) == pytest.approx(0, abs=0.02)
+    else:
+        assert stats.kstest(drawn, expected.cdf).statistic < 1e-3
+
+
+@pytest.mark.parametrize("design", ["{kind: latin_hypercube, samples: 16, seed: SEED}", "{kind: sobol_sequence, samples: 16, seed: SEED}",
+                                    "{kind: sobol, samples: 8, seed: SEED}", "{kind: morris, samples: 4, seed: SEED}"])
+def test_the_seed_decides_what_is_drawn(base, tmp_path, design):
+    parameters = {"specimen.bmd": NORMAL, "screw.length": LENGTH}
+    one, same, other = (made(tmp_path, parameters, design.replace("SEED", seed)).points for seed in "778")
+    assert one == same and one != other
+
+
+def test_a_latin_hypercube_visits_every_stratum_once(base, tmp_path):
+    sweep = made(tmp_path, {"screw.length": LENGTH, "screw.material": "[Ti6Al4V, CoCr]"}, "{kind: latin_hypercube, samples: 20}")
+    strata = np.floor((np.array(column(sweep, "screw.length")) - 38) / 7 * 20)
+    assert sorted(strata) == list(range(20))
+    assert Counter(column(sweep, "screw.material")) == {"Ti6Al4V": 10, "CoCr": 10}
+
+
+def test_sizes_of_the_designs_of_sensitivity(base, tmp_path):
+    parameters = {"specimen.bmd": NORMAL, "screw.length": LENGTH, "screw.pitch": "[2.5 mm, 2.75 mm, 3 mm]"}
+    assert len(made(tmp_path, parameters, "{kind: sobol, samples: 8}").points) == 8 * 5
+    trajectories = np.array([p["share"] for p in made(tmp_path, parameters, "{kind: morris, samples: 6}").points]).reshape(6, 4, 3)
+    assert ((np.diff(trajectories, axis=1) != 0).sum(axis=2) == 1).all()  # one parameter moves at a time
+
+
+def test_grid_list_and_one_at_a_time(base, tmp_path):
+    parameters = {"specimen.bmd": "{from: 60 mg/cm^3, to: 80 mg/cm^3, steps: 3}", "screw.length": "[40 mm, 4.2 cm, 45 mm]"}
+    grid = made(tmp_path, parameters, "grid")
+    assert len(grid.points) == 9 and len(set(zip(column(grid, "specimen.bmd"), column(grid, "screw.length"), strict=True))) == 9
+    rows = made(tmp_path, parameters, "list")
+    assert [tuple(p["values"].values()) for p in rows.points] == [(60, 40), (70, 42), (80, 45)]
+    single = made(tmp_path, parameters, "one_at_a_time")
+    assert [p["values"] for p in single.points][:2] == [{}, {"specimen.bmd": 60}] and len(single.points) == 7
+    assert len(single.cases) == 5  # the base case has 70 mg/cm^3 and 45 mm itself
+
+
+def test_a_cohort_is_the_same_specimens_under_every_treatment(base, tmp_path):
+    cohort = made(tmp_path, {"specimen.bmd": NORMAL, "screw.diameter": "[6 mm, 6.5 mm]"}, "{kind: grid, seed: 4}", "replicates: 5")
+    by_screw = {d: [p["values"]["specimen.bmd"] for p in cohort.points if p["values"]["screw.diameter"] == d] for d in (6.0, 6.5)}
+    assert by_screw[6.0] == by_screw[6.5] and len(set(by_screw[6.0])) == 5
+    assert [p["replicate"] for p in cohort.points] == [1, 2, 3, 4, 5] * 2
+
+
+def test_a_case_is_named_by_what_it_resolves_to(base, tmp_path):
+    one = made(tmp_path, {"specimen.bmd": "[80 mg/cm^3, 0.08 g/cm^3]"}, "grid")
+    assert len(one.points) == 2 and len(one.cases) == 1
+    fine = made(tmp_path, {"specimen.bmd": "[80 mg/cm^3]"}, "grid", "resolution: fine")
+    assert fine.cases.keys() != one.cases.keys()
+    base.write_text(base.read_text().replace("Ti6Al4V", "CoCr"))
+    assert made(tmp_path, {"specimen.bmd": "[80 mg/cm^3]"}, "grid").cases.keys() != one.cases.keys()
+
+
+def test_meshes_are_those_of_the_geometry(base, tmp_path):
+    sweep = made(tmp_path, {"specimen.bmd": "[60 mg/cm^3, 80 mg/cm^3]", "screw.diameter": "[6 mm, 6.5 mm]", "screw.material": "[CoCr]"}, "grid")
+    assert sorted(map(len, sweep.meshes.values())) == [2, 2]
+
+
+def test_a_table_is_a_design(base, tmp_path):
+    drawn = made(tmp_path, {"specimen.bmd": NORMAL, "screw.length": LENGTH, "screw.material": "[Ti6Al4V, CoCr]"}, "{kind: latin_hypercube, samples: 8}")
+    drawn.write(tmp_path / "out")
+    results.table(tmp_path / "out").to_csv(tmp_path / "again.csv", index=False)
+    file = tmp_path / "again.yaml"
+    file.write_text("scenario: base.yaml\ndesign: {kind: csv, file: again.csv}\n")
+    assert plan.made(file).cases.keys() == drawn.cases.keys()
+    (tmp_path / "again.csv").write_text(f"{BMD},screw.lenght [mm]\n60,40\nhigh,40\n")
+    found = problems(file)
+    assert f"{tmp_path}/again.csv:3: {BMD}: 'high' is not a number with a unit" in found[0] and "did you mean `length`?" in found[1]
+
+
+def test_large_sweeps_come_in_jobs_of_several(base, tmp_path):
+    sweep = made(tmp_path, {"specimen.bmd": "{from: 60 mg/cm^3, to: 120 mg/cm^3, steps: 1200}"}, "grid")
+    assert len(sweep.batches) == 400 and sorted(case for batch in sweep.batches.values() for case in batch) == sorted(sweep.cases)
+
+
+# -- the engine --------------------------------------------------------------------------------------------------------
+
+
+def solved(directory):
+    """How often each case was given to the solver."""
+    return {log.parent.name: log.read_text().count(": solving\n") for log in (directory / "cases").glob("*/log")}
+
+
+def test_a_sweep_from_file_to_table(base, tmp_path):
+    parameters = {"specimen.bmd": "[60 mg/cm^3, 80 mg/cm^3]", "screw.diameter": "[6 mm, 6.5 mm]"}
+    file, out = sweep_file(tmp_path, parameters, "grid", "outputs: [stiffness_N_per_mm, force_at_end_N]"), tmp_path / "out"
+    dry = halofix("sweep", file, "--out", out, "--dry-run")
+    assert dry.returncode == 0 and "4 cases (4 rows), 2 distinct meshes, 4 jobs, 1 rank a case" in dry.stdout and "not known" in dry.stdout
+    assert not list((out / "outcomes").iterdir())
+    cases = list(plan.load(out)["cases"])
+    broken = out / "cases" / cases[1] / "scenario.yaml"  # a case that cannot be run is no reason to stop
+    broken.parent.mkdir()
+    broken.write_text("specimen: {level: L9}\n")
+    ran = halofix("sweep", file, "--out", out, "-j", 2)
+    assert ran.returncode == 3, ran.stderr
+    assert "3 of 4 cases completed, 1 failed, 0 to run" in ran.stdout and "retry --failed" in ran.stdout
+
+    table = pandas.read_csv(out / "table.csv")
+    assert list(table.columns) == ["case", BMD, "screw.diameter [mm]", "stiffness_N_per_mm", "force_at_end_N", "status", "reason",
+                                   "seconds_wall", "ranks"]
+    assert list(table["case"]) == cases and list(table["status"]) == ["completed", "failed", "completed", "completed"]
+    assert table["stiffness_N_per_mm"].isna().sum() == 1 and table["stiffness_N_per_mm"][2] > table["stiffness_N_per_mm"][0]
+    pandas.testing.assert_frame_equal(pandas.read_parquet(out / "table.parquet"), table, check_dtype=False)
+    assert "L9" in (out / "failures.txt").read_text() and "L9" in (out / "report.html").read_text()
+    assert len([d for d in (out / "meshes").iterdir() if d.is_dir()]) == 2
+    meshes = {(out / "cases" / case / "result" / "mesh.npz").stat().st_ino for case in cases if case != cases[1]}
+    assert len(meshes) == 2, "cases with the same geometry share one mesh"
+
+    times = {case: (out / "outcomes" / f"{case}.json").stat().st_mtime_ns for case in cases}
+    assert halofix("sweep", "resume", out).returncode == 3
+    assert times == {case: (out / "outcomes" / f"{case}.json").stat().st_mtime_ns for case in cases}, "resume leaves failures alone"
+    broken.unlink()
+    again = halofix("sweep", "retry", "--failed", out, "-j", 1)
+    assert again.returncode == 0 and "4 of 4 cases completed" in again.stdout, again.stdout + again.stderr
+    assert set(solved(out).values()) == {1}
+    assert "core-hours for 0 cases" in halofix("sweep", file, "--out", out, "--dry-run").stdout
+
+
+def wait_for(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_a_killed_sweep_goes_on_and_runs_nothing_twice(base, tmp_path):
+    out = tmp_path / "out"
+    file = sweep_file(tmp_path, {"specimen.bmd": "{from: 60 mg/cm^3, to: 90 mg/cm^3, steps: 4}"}, "grid")
+    command = [sys.executable, "-m", "scenarios.cli", "sweep", str(file), "--out", str(out), "-j", "1"]
+    first = subprocess.Popen(command, env=solve.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_for(lambda: len(engine.finished(out)) >= 1)
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    half = pandas.DataFrame() if not results.collect(out) else results.table(out)
+    assert {"completed", "unfinished"} == set(half["status"]) and len(half) == 4
+    assert "unfinished" in (out / "report.html").read_text()
+    ran = halofix("sweep", "resume", out)
+    assert ran.returncode == 0 and "4 of 4 cases completed" in ran.stdout, ran.stdout + ran.stderr
+    assert set(solved(out).values()) == {1}
+
+
+def test_an_interrupted_sweep_keeps_its_cases_and_goes_on(base, tmp_path):
+    out = tmp_path / "out"
+    file = sweep_file(tmp_path, {"specimen.bmd": "[60 mg/cm^3, 70 mg/cm^3, 80 mg/cm^3]"}, "grid", "batch: 3")
+    command = [sys.executable, "-m", "scenarios.cli", "sweep", str(file), "--out", str(out), "-j", "1"]
+    first = subprocess.Popen(command, env=solve.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    wait_for(lambda: len(engine.finished(out)) >= 1)
+    first.send_signal(signal.SIGINT)
+    _, errors = first.communicate(timeout=90)
+    assert first.returncode == 3 and "to go on: ./halofix sweep resume" in errors
+    assert not engine.status(out).running and engine.status(out).left
+    assert halofix("sweep", "resume", out).returncode == 0
+    assert engine.status(out).exit_code == 0
+
+
+def test_what_is_no_sweep_is_said(tmp_path):
+    said = halofix("sweep", "status", tmp_path)
+    assert said.returncode == 2 and "not the directory of a sweep" in said.stderr
+    assert "say which cases" in halofix("sweep", "retry", tmp_path).stderr
+    (tmp_path / "mine.txt").touch()
+    said = halofix("sweep", SHIPPED[0], "--out", tmp_path)
+    assert said.returncode == 2 and "exists and is not a sweep" in said.stderr
+
+
+# -- table, figures, emulator ------------------------------------------------------------------------------------------
+
+
+def pretend(directory, sweep, force):
+    """Outcomes of a sweep as if `force(values)` were the solver; every tenth case has failed."""
+    sweep.write(directory)
+    for i, point in enumerate(sweep.points):
+        good = i % 10 != 9
+        result = {"peak_force_N": force(point["values"])} if good else {}
+        outcome = {"status": "completed" if good else "failed", "reason": "", "seconds": 2.0, "ranks": 1, "result": result, "log": "the <end>"}
+        (directory / "outcomes" / f"{point['case']}.json").write_text(json.dumps(outcome))
+
+
+@pytest.mark.parametrize("parameters, design, expected", [
+    ({"specimen.bmd": "{from: 60 mg/cm^3, to: 90 mg/cm^3, steps: 4}"}, "grid", {"lines"}),
+    ({"specimen.bmd": "[60 mg/cm^3, 80 mg/cm^3]", "screw.material": "[Ti6Al4V, CoCr]"}, "grid", {"heat"}),
+    ({"specimen.bmd": "[60 mg/cm^3, 80 mg/cm^3]", "screw.length": "[40 mm, 42 mm]"}, "list", {"scatter"}),
+    ({"specimen.bmd": "[60 mg/cm^3, 80 mg/cm^3]", "screw.length": "[40 mm, 42 mm]"}, "one_at_a_time", {"tornado"}),
+    ({"specimen.bmd": "[60 mg/cm^3, 80 mg/cm^3]", "screw.length": "[40 mm, 42 mm]", "screw.pitch": "[2.5 mm, 3 mm]"}, "grid", {"parallel"}),
+    ({"specimen.bmd": NORMAL, "screw.length": LENGTH}, "{kind: morris, samples: 8}", {"morris"}),
+    ({"specimen.bmd": NORMAL, "screw.length": LENGTH}, "{kind: sobol, samples: 32}", {"sobol"}),
+    ({"specimen.bmd": NORMAL, "screw.length": LENGTH}, "{kind: latin_hypercube, samples: 20}", {"scatter", "foretold", "effects", "shares"}),
+    ({"specimen.bmd": NORMAL, "screw.length": LENGTH}, "{kind: latin_hypercube, samples: 8}", {"scatter"}),
+])  # fmt: skip
+def test_figures_choose_themselves(base, tmp_path, parameters, design, expected):
+    out = tmp_path / "out"
+    pretend(out, made(tmp_path, parameters, design, "outputs: [peak_force_N]"),
+            lambda v: v.get("specimen.bmd", 70) * v.get("screw.length", 45) + 10 * v.get("screw.pitch", 2.75))
+    text = page.write(out).read_text()
+    assert {file.name.split("-")[0] for file in (out / "figures").iterdir()} == expected
+    assert text.count("data:image/png") == len(expected) and ("Emulator" in text) == ("foretold" in expected)
+    assert "<end>" not in text
+
+
+def test_values_of_single_steps():
+    summary = {"peak_force_N": 5, "steps": [{"kind": "cycle", "cycles": 3}, {"kind": "augment"}, {"kind": "cycle", "cycles": 4}]}
+    assert [results.value_of(summary, key) for key in ("peak_force_N", "cycle.cycles", "cycle[2].cycles", "cycle[3].cycles", "cycles")] == [
+        5, 3, 4, None, None]
+
+
+@pytest.fixture
+def known(base, tmp_path):
+    """(plan, table) of a function with known Sobol indices: linear in two parameters, blind to the third."""
+    uniform = "{distribution: uniform, low: 60 mg/cm^3, high: 100 mg/cm^3}"
+    sweep = made(tmp_path, {"specimen.bmd": uniform, "screw.length": LENGTH, "screw.material": "[Ti6Al4V, CoCr]"},
+                 "{kind: latin_hypercube, samples: 50}", "outputs: [peak_force_N]")
+    pretend(tmp_path / "out", sweep, lambda v: 3 * (v["specimen.bmd"] - 80) / 40 + 1 * (v["screw.length"] - 41.5) / 7)
+    loaded = plan.load(tmp_path / "out")
+    return loaded, results.table(tmp_path / "out", loaded)
+
+
+def test_the_emulator_finds_the_indices_of_a_known_function(known):
+    model = emulator.fitted(*known, "peak_force_N")
+    assert len(model.values) == 45 and model.error.q2 > 0.99
+    found = model.indices
+    for index, width, exact in zip(found.first, found.first_width, (0.9, 0.1, 0.0), strict=True):
+        assert abs(index - exact) < max(width, 0.02) and width < 0.25
+    assert found.total == pytest.approx([0.9, 0.1, 0.0], abs=0.06)
+
+
+def test_leave_one_out_is_what_leaving_one_out_gives(known):
+    from sklearn.gaussian_process import GaussianProcessRegressor
+
+    model = emulator.fitted(*known, "peak_force_N")
+    y = (model.values - model.values.mean()) / model.values.std()
+    for i in (0, 7):
+        rest = np.arange(len(y)) != i
+        process = GaussianProcessRegressor(model.process.kernel_, alpha=1e-10, optimizer=None).fit(model.inputs[rest], y[rest])
+        mean, deviation = process.predict(model.inputs[[i]], return_std=True)
+        assert model.error.predicted[i] == pytest.approx(mean[0] * model.values.std() + model.values.mean(), abs=1e-4)
+        assert model.error.deviation[i] == pytest.approx(deviation[0] * model.values.std(), rel=1e-2)
+
+
+def test_whole_blocks_of_a_broken_design_still_count(base, tmp_path):
+    sweep = made(tmp_path, {"specimen.bmd": NORMAL, "screw.length": LENGTH}, "{kind: morris, samples: 8}", "outputs: [peak_force_N]")
+    pretend(tmp_path / "out", sweep, lambda v: v["specimen.bmd"])
+    loaded = plan.load(tmp_path / "out")
+    table = results.table(tmp_path / "out", loaded)
+    good = (table["status"] == "completed").to_numpy().reshape(8, 3).all(axis=1)
+    places, values = figures._blocks(loaded, table, "peak_force_N", 3)
+    assert 0 < good.sum() < 8 and len(places) == len(values) == 3 * good.sum() and np.isfinite(values).all()
