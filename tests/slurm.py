@@ -14,6 +14,7 @@ import subprocess
 import time
 
 DAEMONS = ("munged", "slurmctld", "slurmd")
+COMMANDS = ("sbatch", "srun", "squeue", "scancel", "sinfo", "scontrol", "sacct", "sacctmgr", "sshare")
 CONFIGURATION = """\
 ClusterName=halofix
 SlurmctldHost={host}(127.0.0.1)
@@ -54,15 +55,20 @@ class Cluster:
 
     def __init__(self, root, cpus=2):
         self.root, self.cpus = Path(root), cpus
-        self.environment = {"SLURM_CONF": str(self.root / "slurm.conf")}
+        path = f"{self.root}/bin{os.pathsep}{os.environ['PATH']}"
+        self.environment = {"SLURM_CONF": str(self.root / "slurm.conf"), "PATH": path}
         self.processes = {}
 
     def __enter__(self):
         import getpass
 
-        for name in ("state", "spool"):
+        for name in ("state", "spool", "bin"):
             (self.root / name).mkdir(parents=True)
         self.root.chmod(0o755)
+        for name in COMMANDS:  # SLURM_CONF does not reach the inside of Snakemake's jobs
+            command = self.root / "bin" / name
+            command.write_text(f"#!/bin/sh\nSLURM_CONF={self.root}/slurm.conf exec {shutil.which(name)} \"$@\"\n")
+            command.chmod(0o755)
         key = self.root / "munge.key"
         key.write_bytes(secrets.token_bytes(128))
         key.chmod(0o400)
