@@ -2,11 +2,8 @@
 
 from collections import Counter
 import json
-from pathlib import Path
 import signal
 import subprocess
-import sys
-import time
 
 import numpy as np
 import pandas
@@ -18,37 +15,19 @@ from scenarios.loader import load
 from scenarios.sweeps import designs, emulator, engine, figures, page, plan, results, spec
 from scenarios.sweeps.parameters import parameter
 from scenarios.trouble import BadInput
-from scenarios.variation import varied
+from sweeping import ROOT, base_scenario, command, halofix, solved, sweep_file, wait_for
 
-ROOT = Path(__file__).resolve().parent.parent
 SHIPPED = sorted((ROOT / "scenarios" / "sweeps").glob("*.yaml"))
-CYLINDER = (ROOT / "scenarios" / "cylinder_native.yaml").read_text()
 BMD = "specimen.bmd [mg/cm^3]"
 
 
 @pytest.fixture
 def base(tmp_path):
-    """A base scenario whose cases take two seconds: two steps of an axisymmetric pull."""
-    file = tmp_path / "base.yaml"
-    text = varied(CYLINDER, {"protocol.pullout.stop": {"displacement": "0.02 mm"}, "resolution": "coarse"})
-    file.write_text(text)
-    return file
-
-
-def sweep_file(directory, parameters, design, more="", name="sweep.yaml"):
-    lines = ["scenario: base.yaml", "parameters:", *(f"  {path}: {values}" for path, values in parameters.items()), f"design: {design}", more]
-    file = directory / name
-    file.write_text("\n".join(lines) + "\n")
-    return file
+    return base_scenario(tmp_path)
 
 
 def made(directory, parameters, design, more=""):
     return plan.made(sweep_file(directory, parameters, design, more))
-
-
-def halofix(*words, **more):
-    command = [sys.executable, "-m", "scenarios.cli", *map(str, words)]
-    return subprocess.run(command, env=solve.environment(), capture_output=True, text=True, timeout=300, **more)
 
 
 # -- the file ----------------------------------------------------------------------------------------------------------
@@ -235,11 +214,6 @@ def test_large_sweeps_come_in_jobs_of_several(base, tmp_path):
 # -- the engine --------------------------------------------------------------------------------------------------------
 
 
-def solved(directory):
-    """How often each case was given to the solver."""
-    return {log.parent.name: log.read_text().count(": solving\n") for log in (directory / "cases").glob("*/log")}
-
-
 def test_a_sweep_from_file_to_table(base, tmp_path):
     parameters = {"specimen.bmd": "[60 mg/cm^3, 80 mg/cm^3]", "screw.diameter": "[6 mm, 6.5 mm]"}
     file, out = sweep_file(tmp_path, parameters, "grid", "outputs: [stiffness_N_per_mm, force_at_end_N]"), tmp_path / "out"
@@ -275,18 +249,10 @@ def test_a_sweep_from_file_to_table(base, tmp_path):
     assert "core-hours for 0 cases" in halofix("sweep", file, "--out", out, "--dry-run").stdout
 
 
-def wait_for(condition, seconds=60):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.05)
-
-
 def test_a_killed_sweep_goes_on_and_runs_nothing_twice(base, tmp_path):
     out = tmp_path / "out"
     file = sweep_file(tmp_path, {"specimen.bmd": "{from: 60 mg/cm^3, to: 90 mg/cm^3, steps: 4}"}, "grid")
-    command = [sys.executable, "-m", "scenarios.cli", "sweep", str(file), "--out", str(out), "-j", "1"]
-    first = subprocess.Popen(command, env=solve.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    first = subprocess.Popen(command("sweep", file, "--out", out, "-j", 1), env=solve.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     wait_for(lambda: len(engine.finished(out)) >= 1)
     first.send_signal(signal.SIGKILL)
     first.wait()
@@ -301,8 +267,7 @@ def test_a_killed_sweep_goes_on_and_runs_nothing_twice(base, tmp_path):
 def test_an_interrupted_sweep_keeps_its_cases_and_goes_on(base, tmp_path):
     out = tmp_path / "out"
     file = sweep_file(tmp_path, {"specimen.bmd": "[60 mg/cm^3, 70 mg/cm^3, 80 mg/cm^3]"}, "grid", "batch: 3")
-    command = [sys.executable, "-m", "scenarios.cli", "sweep", str(file), "--out", str(out), "-j", "1"]
-    first = subprocess.Popen(command, env=solve.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    first = subprocess.Popen(command("sweep", file, "--out", out, "-j", 1), env=solve.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     wait_for(lambda: len(engine.finished(out)) >= 1)
     first.send_signal(signal.SIGINT)
     _, errors = first.communicate(timeout=90)
