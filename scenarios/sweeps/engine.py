@@ -94,7 +94,7 @@ class State:
         hours = self.left * mean * self.ranks / 3600
         at_once = max(1, cores // self.ranks)
         return [*lines, f"cost: {hours:.3g} core-hours for {self.left} cases, at {mean:.3g} s each (from {len(seconds)} that "
-                f"{'are' if len(seconds) > 1 else 'is'} completed); {self.left * mean / at_once / 3600:.2g} h on {cores} cores"]
+                f"{'are' if len(seconds) > 1 else 'is'} completed); {_span(self.left * mean / at_once)} on {cores} core{'s' if cores > 1 else ''}"]
 
 
 def status(directory):
@@ -304,6 +304,13 @@ def _bar(state):
         print(f"{state.name}: {done} of {state.cases} cases{pace}", flush=True)
 
     yield line
+
+
+def _span(seconds):
+    for unit, size in (("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds:.0f} s"
 
 
 def _trouble(directory):
