@@ -466,13 +466,17 @@ protocol:
 """
 # what the solver leaves of a cyclic step, and of a pullout; it is told to fail in the folder that a file `fail` names
 SOLVER = r"""
+import meshio, numpy as np
 kind = "cycle" if d.endswith("cycle") else "pullout"
 fail = os.path.join(os.environ["BENCH"], "fail")
 if kind == "cycle":
     with open(d + "/cycles.csv", "w") as c:
         c.write("cycles,peak_load_N,head_displacement_mm,angle_deg,axial_displacement_mm,halo_volume_mm3\n900,190,5.4,9,0.2,100\n")
-    halo = dict(z_mm=[-29, -15, -1], snapshots=[dict(cycles=900, thickness_mm=[0.8, 0.3, 1.1])])
+    halo = dict(z_mm=[-29, -15, -1], threshold=0.5, snapshots=[dict(cycles=900, thickness_mm=[0.8, 0.3, 1.1])])
     open(d + "/halo.json", "w").write(json.dumps(halo))
+    with np.load(d + "/mesh.npz") as mesh:
+        points, cells = mesh["points"], mesh["cells"]
+    meshio.Mesh(points, [("tetra", cells)], {"displacement": 0 * points}, {"damage": [[0.9, 0.4, 0.6]]}).write(d + "/state.vtu")
 open(os.path.join(os.environ["BENCH"], "solved"), "a").write(os.path.basename(d) + " ")
 if os.path.exists(fail) and open(fail).read() == os.path.basename(d):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -488,8 +492,11 @@ open(d + "/outcome.json", "w").write(json.dumps(outcome))
 def toggling(bench, tmp_path, monkeypatch):
     """The scenario file of a rescue whose solver is a stand-in; halos and cement that the mesher is asked for are listed."""
     monkeypatch.setenv("BENCH", str(tmp_path))
-    asked, build = [], meshes.build
-    monkeypatch.setattr(meshes, "build", lambda *a: asked.append(a) or build(*a))
+    asked = []
+    points = np.array([[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 1], [0, 0, -1]])
+    cells = np.array([[0, 1, 2, 3], [1, 4, 2, 3], [0, 2, 1, 5]])
+    mesh = LabMesh(points, cells, np.array([1, 2, 2]))
+    monkeypatch.setattr(meshes, "build", lambda *a: asked.append(a) or mesh)
     bench(SOLVER)
     file = tmp_path / "toggled.yaml"
     file.write_text(RESCUE)
@@ -508,6 +515,7 @@ def test_each_solved_step_has_a_folder_and_starts_where_the_last_one_ended(toggl
     assert posed["2-cycle"]["loading"]["direction"] == [-1.0, 0.0, 0.0] and posed["5-pullout"]["loading"]["kind"] == "pullout"
     (_, screw, none, no_cement, *_), (_, longer, halo, cement, *_) = asked  # the pullout needs no mesh of its own
     assert none is None and no_cement is None and (screw.head_height, longer.head_height) == (9.5, 11.5)
+    assert cement.broken.centres.shape == (2, 3) and cement.broken.volume.tolist() == pytest.approx([0.0, 1 / 6])  # bone alone
     assert halo.shape == "measured" and halo.profile == ((-29, 0.8), (-15, 0.3), (-1, 1.1)) and cement.fills_halo
     assert result.peak_force_N == 300.0 and result.load_at_loosening_N == 190.0 and result.seconds_total == 30.0
     assert not list(result.directory.rglob("end.npz"))
