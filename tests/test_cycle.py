@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+from pathlib import Path
 import shutil
 import signal
 import subprocess
@@ -214,10 +215,27 @@ def killed(directory, ranks, moments):
             os.killpg(process.pid, signal.SIGKILL)
             struck += 1
             process.wait()
+            assert not left_behind(directory), "ranks outlive the mpirun that was killed"
         process.stdout.close()
         if (directory / "outcome.json").exists():
             return struck
     raise AssertionError("the last run left no outcome")
+
+
+def left_behind(directory):
+    """Command lines of processes that still solve in `directory` after a moment."""
+    def solving(file):
+        try:
+            return str(directory).encode() in file.read_bytes()
+        except OSError:  # it has just ended
+            return False
+
+    for _ in range(50):
+        found = [file for file in Path("/proc").glob("[0-9]*/cmdline") if solving(file)]
+        if not found:
+            break
+        time.sleep(0.1)
+    return found
 
 
 def assert_same_history(directory, unbroken):
