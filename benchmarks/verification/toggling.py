@@ -266,10 +266,10 @@ import numpy as np
 from fem import cycle
 def block(self):
     grip, fatigue = self.model.grip, self.fatigue
-    x, flow = fatigue.measure()
+    x, flow = self._measure()
     growth = fatigue.rate(x)
     self.march.turn()
-    assert self._ease(self.minimum_load(self.cycles))
+    assert self._ease(self.minimum_load(grip.load))
     self.march.turn()
     jump = fatigue.jump(growth, flow)
     load = self.peak_load(self.cycles + 1)
