@@ -1,9 +1,11 @@
 """`python -m fem DIR`: solve the problem in DIR/problem.json on DIR/mesh.npz. Run it under mpirun for several ranks."""
 
 import argparse
+import ctypes
 import json
 import logging
 import resource
+import signal
 import sys
 import time
 from pathlib import Path
@@ -11,6 +13,7 @@ from pathlib import Path
 from mpi4py import MPI
 
 COMPLETED, STOPPED_SHORT, ENVIRONMENT = 0, 3, 4
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def main():
@@ -18,12 +21,19 @@ def main():
     parser.add_argument("directory", type=Path)
     parser.add_argument("--expect-ranks", type=int, help="stop unless the communicator has this size")
     options = parser.parse_args()
+    _end_with_parent()
     comm = MPI.COMM_WORLD
     if options.expect_ranks and comm.size != options.expect_ranks:
         print(f"halofix: {options.expect_ranks} MPI ranks were asked for but the communicator has {comm.size}; "
               "start it with mpirun (or srun --mpi=pmix) of the MPI that mpi4py was built with", file=sys.stderr)
         return ENVIRONMENT
     return solve(comm, options.directory)
+
+
+def _end_with_parent():
+    """End this process with the one that started it: an mpirun that is killed outright would leave its ranks behind."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def solve(comm, directory):

@@ -162,17 +162,22 @@ class Cortex:
                 self.elastic, self.stress, self.tangent, self._trial, self.yields, self.growth, fe)
         np.add.at(force, self.nodes.ravel(), fe.reshape(-1, 3))
 
-    def matrices(self, facets=None):
-        """(k, 18, 18) tangent of the given facets minus their elastic stiffness; of all facets, elastic, without argument."""
+    def matrices(self, facets=None, unloading=False):
+        """(k, 18, 18) tangent of the given facets, or what they unload with, minus their elastic stiffness; of all facets, elastic,
+        without argument."""
         if facets is None:
             D = np.broadcast_to(self.elastic, self.tangent.shape)
             return np.einsum("mq,mqai,mqab,mqbj->mij", self.weight, self.B, D, self.B, optimize=True)
-        D = self.integrity[facets][..., None, None] * self.tangent[facets] - self.elastic
+        tangent = self.elastic if unloading else self.tangent[facets]
+        D = self.integrity[facets][..., None, None] * tangent - self.elastic
         return np.einsum("mq,mqai,mqab,mqbj->mij", self.weight[facets], self.B[facets], D, self.B[facets], optimize=True)
 
     def changed(self):
         """Facets that yield or are torn."""
         return np.flatnonzero(np.any(self.yields | (self.integrity < 1.0), axis=1))
+
+    def torn(self):
+        return np.flatnonzero(np.any(self.integrity < 1.0, axis=1))
 
     def _energy_density(self):
         s, E, nu = self.stress, self.modulus, self.poisson

@@ -71,9 +71,10 @@ class Cycle:
             return l["start_N"] + l["step_N"] * np.floor(cycles / l["every_cycles"] + 1e-9)
         return l["start_N"]
 
-    def minimum_load(self, cycles):
+    def minimum_load(self, peak):
+        """Load (N) to which a cycle of this peak load goes back."""
         l = self.loading
-        return l["minimum_N"] if l.get("minimum_N") is not None else l["ratio"] * self.peak_load(cycles)
+        return l["minimum_N"] if l.get("minimum_N") is not None else l["ratio"] * peak
 
     # ---- the step -----------------------------------------------------------------------------------------------
 
@@ -195,7 +196,7 @@ class Cycle:
             return held
         before, at = march.mark(), grip.displacement()
         with self.clock("fatigue"):
-            x, flow = fatigue.measure()
+            x, flow = self._measure()
             rate = fatigue.rate(x)
             bonds = np.array(self.model.interface.tired_share(self.block))
             bonds = self.model.comm.allreduce(bonds)
@@ -215,7 +216,7 @@ class Cycle:
                 self._record(0.0)
                 return held
             with self.clock("fatigue"):
-                rate_end = fatigue.rate(fatigue.measure()[0])
+                rate_end = fatigue.rate(self._measure()[0])
                 better = fatigue.omega + 0.5 * cycles * (rate + rate_end)
                 error = self._error(fatigue.damage(better), jump.damage)
             if error <= tolerance or cycles <= SHORTEST:
@@ -236,6 +237,11 @@ class Cycle:
             self._reference_cycle()
         return not (cycles < 0.5 * RUNAWAY * self.cycles and self.cycles >= self.next_check and self._runs_away())
 
+    def _measure(self):
+        """`fem.fatigue.Fatigue.measure` of the cycle whose peak has just been solved."""
+        load = self.model.grip.load
+        return self.fatigue.measure(self.model.swing(self.march.solver, load - self.minimum_load(load)))
+
     def _tire(self, jump):
         """Let the damage of a jump come with the next increment, whatever it is; its ratchet strain is left out."""
         self.model.damage.fatigue = jump.damage
@@ -248,7 +254,7 @@ class Cycle:
         march, fatigue = self.march, self.fatigue
         before, omega = march.mark(), fatigue.omega
         self.next_check = (1.0 + RUNAWAY) * self.cycles
-        x, flow = fatigue.measure()
+        x, flow = self._measure()
         self._tire(fatigue.jump(fatigue.rate(x) * RUNAWAY * self.cycles, flow))
         if not self._drive_through(self.peak_load(self.next_check)) and self.loosened:
             self.loosened = self.next_check, self.loosened[1]
@@ -287,7 +293,7 @@ class Cycle:
         """Unload to the minimum; everything is as before afterwards. The way back up would cost as much and change nothing here."""
         march, grip, i = self.march, self.model.grip, self.model.interface
         before = march.mark()
-        peak, low, at = grip.load, self.minimum_load(self.cycles), grip.displacement()
+        peak, low, at = grip.load, self.minimum_load(grip.load), grip.displacement()
         jump, angle = i.jump.copy(), grip.angle()
         march.turn()
         if all(self._ease(load) for load in np.linspace(peak, low, UNLOADING + 1)[1:]) and grip.displacement() < at:

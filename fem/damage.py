@@ -76,7 +76,8 @@ class Smoother:
 class Damage:
     """Damage of all own cells: insertion pre-damage D0 (fixed), tearing damage D (nonlocal), fatigue damage Df.
 
-    tear (n, nq): accumulated tearing plastic strain; tearing, fatigue (n, nq): committed damage. debris (n, 1): share of the
+    tear (n, nq): tearing plastic strain accumulated on this mesh; earlier (n, nq): smoothed one with which the bone came from
+    another; tearing, fatigue (n, nq): committed damage. debris (n, 1): share of the
     stiffness that stays.
     """
 
@@ -84,6 +85,7 @@ class Damage:
         self.comm = domain.comm
         shape = quadrature.weights.shape
         self.tear = np.zeros(shape)
+        self.earlier = np.zeros(shape)
         self.tearing = np.zeros(shape)
         self.fatigue = np.zeros(shape)
         self.initial = insertion
@@ -118,7 +120,16 @@ class Damage:
             out[s.cells] = s.smooth(field[s.cells])
         return out
 
+    def inherit(self, tearing):
+        """Start with the damage `tearing` (n, nq) from another mesh, as if the smoothed strain that goes with it had been here.
+
+        The strain itself would be smoothed anew over what is left of the bone, and break it without any load."""
+        softens = self.maximum * self.rate > 0.0
+        share = np.minimum(tearing / np.where(softens, self.maximum, 1.0), 1.0 - 1e-12)
+        self.tearing[:] = tearing
+        self.earlier[:] = np.where(softens, -np.log(1.0 - share) / np.where(softens, self.rate, 1.0), 0.0)
+
     def predict(self, tear_increment):
         """Tearing damage (n, nq) after a step that adds `tear_increment` (n, nq); nothing is committed."""
-        smoothed = self.smooth(self.tear + tear_increment)
+        smoothed = self.earlier + self.smooth(self.tear + tear_increment)
         return np.maximum(self.tearing, self.maximum * (1.0 - np.exp(-self.rate * smoothed)))

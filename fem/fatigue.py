@@ -1,8 +1,16 @@
 """Fatigue of bone, cement and cemented bone: strain-normalised S-N damage and ratcheting, integrated over many cycles.
 
-The measure x of a cycle is the utilisation sqrt(s.F.s) + f.s of the effective stress at its peak load over the strength,
-smoothed over the length of a few trabeculae; through the strength over the modulus it is the strain over the yield strain,
-on which bones of all densities have one curve (Haddock 2004). Life to a loss of modulus of LOSS and damage are
+The utilisation of an effective stress is u(s) = sqrt(s.F.s) + f.s of s over the strength; through the strength over the modulus
+it is the strain over the yield strain, on which bones of all densities have one curve (Haddock 2004). The measure of a cycle is
+
+    x = sqrt(u(s_peak) min(u(s_peak - s_min), u(s_peak))),
+
+smoothed over the length of a few trabeculae: the mean-stress rule of Smith, Watson and Topper (1970), without a constant of its own.
+Fatigue tests of bone unload to next to nothing, where both factors are one. A stress that does not swing tires nothing: bone that
+has yielded and bone that has not press on each other for good, and by their peak stress alone they would break one after another
+into places that carry none of the load. The way back is estimated elastically; where it would swing by more than the peak, bone
+yields backwards, and the cycle counts as one that unloads to nothing: no test tells more. Life to a loss of modulus of LOSS and
+damage are
 
     N_f(x) = A x^-b,    d omega / dN = omega_f / N_f(x),    D_f = D_max (1 - exp(-omega)),    omega_f = -ln(1 - LOSS / D_max),
 
@@ -50,18 +58,25 @@ class Fatigue:
         share = model.damage.fatigue / np.where(self.maximum > 0.0, self.maximum, 1.0)
         self.omega = -np.log(1.0 - np.minimum(share, 1.0 - 1e-12))
 
-    def measure(self):
-        """Utilisation x (n, nq) of the last converged peak, smoothed; and the flow directions (n, nq, 6)."""
+    def measure(self, swing):
+        """x (n, nq) of the last converged peak, smoothed, and the flow directions there (n, nq, 6).
+
+        swing (n, nq, 6): effective stress at the peak less that at the minimum, MPa."""
         m = self.model
-        laws, s = m.laws, m.stress / m.laws.strength[m.law][:, None, None]
         x, flow = np.zeros(m.stress.shape[:2]), np.zeros_like(m.stress)
         for k in np.unique(m.law[self.tires]):
             cells = np.flatnonzero(self.tires & (m.law == k))
-            Fs = s[cells] @ laws.F[k]
-            q = np.sqrt(np.maximum(np.einsum("cqi,cqi->cq", s[cells], Fs), 1e-30))
-            x[cells] = np.maximum(q + s[cells] @ laws.f[k], 0.0)
-            flow[cells] = Fs / q[..., None] + laws.f[k]
+            peak, flow[cells] = self._utilisation(k, m.stress[cells])
+            x[cells] = np.sqrt(peak * np.minimum(self._utilisation(k, swing[cells])[0], peak))
         return m.damage.smooth(x), flow
+
+    def _utilisation(self, law, stress):
+        """u (c, nq) of the stress (c, nq, 6) in MPa under one law, and its gradient (c, nq, 6)."""
+        laws = self.model.laws
+        s = stress / laws.strength[law]
+        Fs = s @ laws.F[law]
+        q = np.sqrt(np.maximum(np.einsum("cqi,cqi->cq", s, Fs), 1e-30))
+        return np.maximum(q + s @ laws.f[law], 0.0), Fs / q[..., None] + laws.f[law]
 
     def rate(self, x):
         """d omega / dN (n, nq) at the utilisation x."""

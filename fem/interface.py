@@ -144,10 +144,18 @@ class Interface:
         array[len(f) :] = f
         self._scatter.scatter(self._values, residual, addv=PETSc.InsertMode.ADD, mode=PETSc.ScatterMode.REVERSE)
 
-    def add_stiffness(self, A):
-        """Add the interface's tangent to a PETSc Mat by global indices; rows and columns of prescribed components stay 0."""
+    def sticking(self):
+        """Tangent (n, dim, dim) of points that stay as they are: closed ones stick, open ones stay open."""
+        out, tangent, slip = np.zeros_like(self.t), np.zeros_like(self.tangent), np.zeros_like(self.slip)
+        traction(self.jump, self._normal, self.kn, self.kt, self.slip, np.where(self.closed, np.inf, 0.0), self.bond, self.Kn, self.Kt,
+                 out, tangent, slip, np.zeros_like(self.opened))
+        return tangent
+
+    def add_stiffness(self, A, tangent=None):
+        """Add the interface's tangent (the present one by default) to a PETSc Mat by global indices; rows and columns of
+        prescribed components stay 0."""
         n, dim = self.slip.shape
-        k = self.tangent * self.points.weight[:, None, None]
+        k = (self.tangent if tangent is None else tangent) * self.points.weight[:, None, None]
         mm, pp = self._free[:n], self._free[n:]
         block = np.empty((n, 2 * dim, 2 * dim))
         block[:, :dim, :dim] = k * mm[:, :, None] * mm[:, None, :]

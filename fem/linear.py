@@ -117,6 +117,14 @@ class LinearSolver:
         w.destroy()
         return largest
 
+    def aside(self, b, x):
+        """Solve once for a matrix that the ones to come are not like; the preconditioner stays theirs. Returns as `solve`."""
+        base, built, rtol = self._base, self.setups, self.rtol
+        self.rtol = FIRST
+        its = self.solve(b, x)
+        self._base, self.rtol = base if self.setups == built else None, rtol
+        return its
+
     def solve(self, b, x):
         """Solve A x = b; returns the number of iterations, or -1 when no acceptable solution was found."""
         if self.direct:

@@ -191,7 +191,7 @@ class Model:
         A.setOption(PETSc.Mat.Option.NEW_NONZERO_LOCATION_ERR, True)
         return A
 
-    def _add_cells(self, A, cells, elastic=False, kept=0.0):
+    def _add_cells(self, A, cells, elastic=False, kept=0.0, unloading=False):
         q = self.quadrature
         chunk = 4000  # bounds the memory of the element matrices
         for k in range(0, len(cells), chunk):
@@ -201,13 +201,14 @@ class Model:
                 bulk = np.zeros_like(self.bulk)
             else:
                 status, integrity, base, bulk = self.status, self.integrity, self._initial, self.bulk
+                status = np.zeros_like(status) if unloading else status
             Ke = stiffness(part, q.gradients, q.hoop, q.weights, self.law, self.laws.C, integrity, base, self.tangent,
                            status, bulk, self.free_cells, kept)
             rows = self.global_cells[part]
             A.setValuesBlockedRCV(rows, rows, Ke, addv=PETSc.InsertMode.ADD_VALUES)
 
-    def _add_cortex(self, A, facets=None):
-        blocks = self.cortex.matrices(facets)
+    def _add_cortex(self, A, facets=None, unloading=False):
+        blocks = self.cortex.matrices(facets, unloading)
         part = slice(None) if facets is None else facets
         free, rows = self._cortex_free[part], self._cortex_rows[part]
         A.setValuesBlockedRCV(rows, rows, blocks * free[:, :, None] * free[:, None, :], addv=PETSc.InsertMode.ADD_VALUES)
@@ -267,6 +268,38 @@ class Model:
         self.A.assemble()
         return self.A
 
+    def swing(self, solver, load):
+        """Change (n, nq, 6) of the effective stress, MPa, while the load on the head falls by `load` N from the last equilibrium.
+
+        Linear: bone and cortex unload elastically with the damage that they have, what is in contact stays and sticks, what is
+        open stays open. Only in three dimensions, under force control. Raises RuntimeError without a solution."""
+        self._elastic.copy(self.A, structure=PETSc.Mat.Structure.SAME_NONZERO_PATTERN)
+        changed = np.flatnonzero(np.any((self._initial - self.integrity > 1e-4) | (self.bulk[..., 1] > 0.0), axis=1))
+        self._add_cells(self.A, changed, unloading=True)
+        if self.cortex:
+            self._add_cortex(self.A, self.cortex.torn(), unloading=True)
+        self.interface.add_stiffness(self.A, self.interface.sticking())
+        self.A.assemble()
+        b, x = self.grip.c.copy(), self.uv.duplicate()
+        b.scale(load)
+        if solver.aside(b, x) < 0:
+            raise RuntimeError("no linear solution was found for the unloading of a cycle")
+        moved = self.domain.vector()
+        moved.array[: len(x.array)] = x.array
+        moved.scatter_forward()
+        b.destroy()
+        x.destroy()
+        return self._elastic_stress(moved.array.reshape(-1, self.dim))
+
+    def _elastic_stress(self, u):
+        """Effective stress (n, nq, 6) of displacements u (nodes, dim) in a body without history."""
+        q, nothing = self.quadrature, np.zeros_like(self.stress)
+        stress, kappa = np.zeros_like(self.stress), np.zeros_like(self.kappa)
+        update(u, self.domain.cells, q.gradients, q.hoop, q.weights, self.law, np.zeros_like(self.laws.plastic),
+               *self.laws.tables(), nothing, kappa, np.ones_like(kappa), nothing.copy(), kappa.copy(), kappa.copy(),
+               stress, np.zeros_like(self.tangent), np.zeros_like(self.status), np.zeros_like(self.bulk), np.zeros_like(u))
+        return stress
+
     # ---- state --------------------------------------------------------------------------------------------------
 
     def stored_energy(self):
@@ -289,8 +322,8 @@ class Model:
         """{name: array} of all that the future depends on, copied; cells, interface points and cortex facets of this rank."""
         i = self.interface
         out = {"u": self.u.array[: self.domain.nodes_local * self.dim], "eps_p": self.eps_p, "kappa": self.kappa,
-               "stress": self.stress, "bulk": self.bulk, "tear": self.damage.tear, "tearing": self.damage.tearing,
-               "fatigue": self.damage.fatigue, "integrity": self.integrity, "slip": i.slip, "jump": i.jump,
+               "stress": self.stress, "bulk": self.bulk, "tear": self.damage.tear, "earlier": self.damage.earlier,
+               "tearing": self.damage.tearing, "fatigue": self.damage.fatigue, "integrity": self.integrity, "slip": i.slip, "jump": i.jump,
                "pressure": i.pressure, "bond": i.bond, "closed": i.closed, "new_slip": i.new_slip,
                "initial": self.damage.initial}
         if self.cortex:
@@ -302,7 +335,7 @@ class Model:
         i = self.interface
         self.u.array[: self.domain.nodes_local * self.dim] = state["u"]
         for target, name in ((self.eps_p, "eps_p"), (self.kappa, "kappa"), (self.stress, "stress"), (self.bulk, "bulk"),
-                             (self.damage.tear, "tear"), (i.slip, "slip"), (i.jump, "jump"), (i.pressure, "pressure"),
+                             (self.damage.tear, "tear"), (self.damage.earlier, "earlier"), (i.slip, "slip"), (i.jump, "jump"), (i.pressure, "pressure"),
                              (i.bond, "bond"), (i.closed, "closed"), (i.new_slip, "new_slip")):
             target[:] = state[name]
         self.damage.tearing, self.damage.fatigue = state["tearing"].copy(), state["fatigue"].copy()

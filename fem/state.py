@@ -14,7 +14,7 @@ from fem.regions import BONE
 
 DEBRIS = 0.95  # damage of bone that is tired out, and of what fills an old thread's groove
 CANDIDATES = ((1, 8), (9, 60))  # nearest cells that are tried, first few, then more
-HISTORY = ("tear", "tearing", "fatigue", "kappa", "initial")
+HISTORY = ("tearing", "fatigue", "kappa", "initial")
 
 
 def save(path, model, arrays=None, memory=None):
@@ -153,8 +153,10 @@ def carry(model, mesh, problem, state):
         history = {k: data[f"state/{k}"] for k in HISTORY}
         torn = [data[f"state/cortex_{k}"] for k in ("strain", "integrity")] if model.cortex else None
     damage = model.damage
-    for target, name in ((damage.tear, "tear"), (damage.tearing, "tearing"), (damage.fatigue, "fatigue"), (model.kappa, "kappa")):
+    tearing = np.zeros_like(damage.tearing)
+    for target, name in ((tearing, "tearing"), (damage.fatigue, "fatigue"), (model.kappa, "kappa")):
         target[mine] = taken(history[name])
+    damage.inherit(tearing)
     damage.fatigue[mine] = np.where(groove, DEBRIS, damage.fatigue[mine])
     damage.initial[mine] = np.maximum(damage.initial[mine], taken(history["initial"]))
     if model.cortex:  # each facet of the shell is as torn as the nearest one was

@@ -1,8 +1,11 @@
 """From specimen and screw to the finished mesh: core, outside, split interfaces, named facets."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from meshes import core as cores
+from meshes.cement import soak
 from meshes.labmesh import REGIONS, LabMesh, cell_volumes
 from meshes.specimen import Block, Cylinder, MeshError, Vertebra
 from meshes.split import adjacency, facet_vertices, split
@@ -45,7 +48,7 @@ def assemble(specimen, screw, halo, cement, resolution, model):
             return np.all(r > factor * radius - TINY, axis=1)
         return np.all((np.abs(x[..., -1]) < TINY) & (r > factor * rings[0] - TINY), axis=1)
 
-    return _finish(points, cells, region, screw, resolution, core, held)
+    return _finish(points, cells, region, screw, resolution, core, held, cement)
 
 
 def _block(block, screw, halo, cement, resolution, room):
@@ -66,7 +69,7 @@ def _block(block, screw, halo, cement, resolution, room):
     def held(x, r):
         return np.all((np.abs(x[..., 2]) < TINY) & (r > 0.999 * block.ring_inner_diameter / 2), axis=1)
 
-    return _finish(points, cells, region, screw, resolution, core, held)
+    return _finish(points, cells, region, screw, resolution, core, held, cement)
 
 
 def _vertebra(specimen, screw, halo, cement, resolution):
@@ -79,6 +82,8 @@ def _vertebra(specimen, screw, halo, cement, resolution):
     def room(z):
         return np.interp(-np.asarray(z), depths, radii, left=radii[0], right=0.0)
 
+    if cement and cement.broken:
+        cement = replace(cement, broken=cement.broken.seen_from(R, origin))
     core = cores.make(screw, halo, cement, resolution, "trabecular", room)
 
     def surface(ring, share):
@@ -99,7 +104,7 @@ def _vertebra(specimen, screw, halo, cement, resolution):
         del r
         return outer(x) & shape.held(x.mean(axis=1) @ R.T + origin)
 
-    mesh = _finish(points, cells, region, screw, resolution, core, held)
+    mesh = _finish(points, cells, region, screw, resolution, core, held, cement)
     boundary, _ = adjacency(mesh.cells)
     facets = facet_vertices(mesh.cells, boundary)
     x = mesh.points[facets]
@@ -158,8 +163,10 @@ def _distance(points, chain):
     return np.linalg.norm(points[..., None, :] - foot, axis=-1).min(axis=-1)
 
 
-def _finish(points, cells, region, screw, resolution, core, held):
-    """Split the interfaces and name the facets."""
+def _finish(points, cells, region, screw, resolution, core, held, cement):
+    """Let cement soak broken bone, split the interfaces and name the facets."""
+    if core.soaked:
+        soak(points, cells, region, adjacency(cells)[1], cement.broken, core.soaked)
     points, cells, interfaces = split(points, cells, region)
     boundary, _ = adjacency(cells)
     facets = facet_vertices(cells, boundary)

@@ -1,29 +1,36 @@
 """Where cement goes: bodies of revolution about the screw axis with one free size, solved for the given volume.
 
-Halo first: a halo is filled as pure cement (from the tip upwards if there is too little of it); what is left over
-spreads round the distal screw, where the bone of the body is more permeable than that of the pedicle. Fenestrated screws
-deliver an ellipsoid round their holes.
+Halo first: a halo is filled as pure cement (from the tip upwards if there is too little of it). What is left over soaks bone
+that cycling has broken, cell by cell, since nothing is more permeable; then it spreads round the distal screw, where the bone of
+the body is more permeable than that of the pedicle. Fenestrated screws deliver an ellipsoid round their holes.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
 
+from meshes.labmesh import BONE, CEMENT, REGIONS, cell_volumes
 from meshes.outline import from_radius, radius_at, ring_volume
 from meshes.specimen import MeshError
 
 ELONGATION = 1.4  # axial over radial semi-axis of the cloud from fenestrations
 COVER = 0.6  # mm of bone that is left between cement and the bone's surface
+SMOOTHED = 2  # rounds in which cells of broken bone follow their neighbours
 PEDICLE_END = 0.35  # share of the insertion depth along which left-over cement does not spread (denser pedicle)
 
 
 @dataclass(frozen=True)
 class Placement:
-    """Chains (see meshes.outline) of pure cement and of infiltrated bone, either may be None; radius(z) encloses both."""
+    """Chains (see meshes.outline) of pure cement and of infiltrated bone, either may be None; volume in mm^3 of all cement,
+    of which `soaked` is to go into broken bone."""
 
     filled: np.ndarray | None
     cloud: np.ndarray | None
     volume: float
+    soaked: float = 0.0
 
 
 def place(cement, screw, screw_chain, halo_chain, room, spacing):
@@ -57,8 +64,10 @@ def place(cement, screw, screw_chain, halo_chain, room, spacing):
             return np.maximum(metal(z), hole(z))
 
     rest = cement.bulk_volume - void
+    soaked = min(rest, cement.broken.beyond(inner)) if cement.broken and filled is not None else 0.0
+    rest -= soaked
     if rest <= 0.005 * cement.bulk_volume:
-        return Placement(filled, None, void)
+        return Placement(filled, None, void + soaked, soaked)
     shape = _shape(cement.target, screw, inner)
 
     def cloud(z, size):
@@ -71,10 +80,40 @@ def place(cement, screw, screw_chain, halo_chain, room, spacing):
     if volume(largest) < rest:
         raise MeshError(
             f"{cement.bulk_volume / 1000:.2f} ml of cement and infiltrated bone do not fit round this screw: there is room"
-            f" for {(void + volume(largest)) / 1000:.2f} ml; use less cement, a shorter screw or a larger specimen")
+            f" for {(void + soaked + volume(largest)) / 1000:.2f} ml; use less cement, a shorter screw or a larger specimen")
     size = _bisect(volume, rest, 0.0, largest)
     chain = from_radius(lambda z: cloud(z, size), -0.5, floor, spacing)
-    return Placement(filled, chain, void + volume(size))
+    return Placement(filled, chain, void + soaked + volume(size), soaked)
+
+
+def soak(points, cells, region, inner, broken, volume):
+    """Turn broken bone into bone filled with cement: changes `region` (m,) of the tets in place.
+
+    inner (k, 2, 2): pairs of cells that share a facet, see `meshes.split.adjacency`; broken: `meshes.specimen.Broken` in the
+    screw's frame; volume: mm^3. The bone nearest to the screw comes first, as far as the volume goes; single cells that would
+    stand alone on either side follow their neighbours.
+    """
+    bone = np.flatnonzero(np.isin(region, [REGIONS[name] for name in BONE]))
+    centres = points[cells[bone]].mean(axis=1)
+    _, near = cKDTree(broken.centres).query(centres)
+    found = bone[broken.volume[near] > 0.0]
+    r = np.hypot(*points[cells[found]].mean(axis=1)[:, :2].T)
+    order = found[np.argsort(r)]
+    took = order[np.cumsum(cell_volumes(points, cells[order])) <= volume]
+    filled = np.isin(region, [REGIONS[name] for name in CEMENT])
+    is_bone = np.zeros(len(cells), bool)
+    is_bone[bone] = True
+    wet = np.zeros(len(cells), bool)
+    wet[took] = True
+    a, b = inner[:, :, 0].T
+    for _ in range(SMOOTHED):
+        neighbours = np.bincount(a, (wet | filled)[b], len(cells)) + np.bincount(b, (wet | filled)[a], len(cells))
+        wet = (wet & (neighbours >= 2) | (neighbours >= 3)) & is_bone
+    # what does not hang together with the cement round the screw got none
+    joined = (wet | filled)[a] & (wet | filled)[b]
+    graph = coo_matrix((np.ones(joined.sum(), np.int8), (a[joined], b[joined])), shape=(len(cells),) * 2)
+    piece = connected_components(graph, directed=False)[1]
+    region[wet & np.isin(piece, np.unique(piece[filled]))] = REGIONS["cemented_bone"]
 
 
 def _shape(target, screw, inner):

@@ -19,6 +19,8 @@ REGIONS = {
     "cemented_bone": 8,  # bone infiltrated by cement
 }
 NAMES = {number: name for name, number in REGIONS.items()}
+BONE = ("trabecular", "pedicle", "posterior", "foam")
+CEMENT = ("cement", "cemented_bone")
 
 
 @dataclass

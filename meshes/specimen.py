@@ -4,10 +4,10 @@ Plain numbers, mm, mm^3 and degrees. All meshes live in the screw frame: z is th
 the origin is the entry point on the bone surface, the tip lies at z = -insertion_depth.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import radians, tan
 
-from numpy import asarray, clip, cos, interp, maximum, pi, where
+from numpy import asarray, clip, cos, hypot, interp, maximum, ndarray, pi, where
 
 LEAST = 0.2  # mm, of a measured halo: what the needle wets, and what can be meshed
 
@@ -136,16 +136,37 @@ class Halo:
         return waist + (self.thickness - waist) * (1.0 + cos(pi * phase)) / 2
 
 
+@dataclass(frozen=True, eq=False)
+class Broken:
+    """Bone that cycling has broken, and the bone round it: centres (n, 3) mm of the cells, broken volume (n,) mm^3 of each.
+
+    Centres are in the vertebra's own frame until `seen_from` brings them into the screw's.
+    """
+
+    centres: ndarray
+    volume: ndarray
+
+    def seen_from(self, rotation, origin):
+        return Broken((self.centres - origin) @ rotation, self.volume)
+
+    def beyond(self, radius):
+        """Broken volume, mm^3, outside a body of revolution of radius(z) round the screw."""
+        x, y, z = self.centres.T
+        return float(self.volume[hypot(x, y) > radius(z)].sum())
+
+
 @dataclass(frozen=True)
 class Cement:
     """PMMA round the screw. bulk_volume: mm^3 of the region it occupies (void and bone that it infiltrates).
 
-    target: 'halo', 'fenestrations', 'tip' or 'anterior_two_thirds'; fills_halo: a halo, if there is one, is filled.
+    target: 'halo', 'fenestrations', 'tip' or 'anterior_two_thirds'; fills_halo: a halo, if there is one, is filled;
+    broken: bone that what is left over soaks before it enters sound bone.
     """
 
     bulk_volume: float
     target: str = "halo"
     fills_halo: bool = True
+    broken: Broken | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

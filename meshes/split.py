@@ -8,10 +8,8 @@ import numpy as np
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from meshes.labmesh import NAMES, REGIONS
+from meshes.labmesh import BONE, CEMENT, NAMES, REGIONS
 
-BONE = ("trabecular", "pedicle", "posterior", "foam")
-CEMENT = ("cement", "cemented_bone")
 # minus side -> plus sides. Halo tissue stays tied to bone, pure cement to cemented bone, bone to bone.
 SPLIT = {"screw": (*BONE, "halo", *CEMENT), "cement": (*BONE, "halo"), "cemented_bone": (*BONE, "halo")}
 

@@ -1,7 +1,7 @@
 """From a validated scenario to what is meshed and what is solved: the protocol is replayed on the specimen.
 
     stages(scenario)                     -> the steps that the solver carries out, in order
-    parts(scenario, stage, halo)         -> Parts: specimen, screw, halo, cement, resolution as the mesh maker takes them
+    parts(scenario, stage, made)         -> Parts: specimen, screw, halo, cement, resolution as the mesh maker takes them
     mesh_key(parts)                      -> name of their mesh, the same for the same geometry
     problem(scenario, stage, made, mesh) -> the solver's problem, a JSON-ready dict
 """
@@ -47,8 +47,16 @@ def stages(scenario):
     return [Stage(i, kind, body, f"{i + 1}-{kind}" if len(solved) > 1 else ".") for i, kind, body in solved]
 
 
+@dataclass(frozen=True)
+class Made:
+    """What cycling has made of the bone: the lab.Halo round the screw, and all that is broken, a lab.Broken."""
+
+    halo: lab.Halo
+    broken: lab.Broken
+
+
 def parts(scenario, stage=None, made=None):
-    """Replay the protocol of a spec.Scenario up to `stage` (None: the last one); made: the lab.Halo that cycling before it has made, if any.
+    """Replay the protocol of a spec.Scenario up to `stage` (None: the last one); made: what cycling before it has Made, if any.
 
     A halo made by cycling is damaged bone, not a body of its own, until cement fills it.
     """
@@ -60,15 +68,15 @@ def parts(scenario, stage=None, made=None):
     augment = next((body for _, kind, body in before if kind == "augment"), None)
     halo = next((protocol.lab_halo(body, owner) for i, body, owner in protocol.halos(scenario) if i < stage.index), None)
     if augment and augment.target == "halo":
-        halo = halo or made
-    cement = _cement(augment, scenario.specimen, screw, halo) if augment else None
+        halo = halo or (made and made.halo)
+    cement = _cement(augment, scenario.specimen, screw, halo, made and made.broken) if augment else None
     edges = scenario.resolution
     resolution = lab.RESOLUTIONS[edges] if isinstance(edges, str) else lab.Resolution(**edges.model_dump())
     return Parts(_specimen(scenario), screw, halo, cement, resolution, scenario.model, last.material)
 
 
 def mesh_key(found):
-    """Name of the mesh of some Parts: equal if and only if the mesher is given the same."""
+    """Name of the mesh of some Parts that no cycling has changed: equal if and only if the mesher is given the same."""
     geometry = found.specimen, found.screw, found.halo, found.cement, found.resolution, found.model
     return hashlib.sha256(repr(geometry).encode()).hexdigest()[:16]
 
@@ -80,14 +88,24 @@ def halo_made(document, screw, specimen):
     return lab.Halo(max(thickness), screw.diameter, screw.depth, "measured", profile=tuple(zip(document["z_mm"], thickness)))
 
 
-def _cement(augment, specimen, screw, halo):
+def broken_bone(mesh, broken):
+    """The lab.Broken bone of a meshes.labmesh.LabMesh, of whose cells those of the mask `broken` (m,) are."""
+    from meshes.labmesh import BONE, REGIONS, cell_volumes
+
+    bone = np.isin(mesh.region, [REGIONS[name] for name in BONE])
+    rotation, origin = mesh.frame
+    centres = mesh.points[mesh.cells[bone]].mean(axis=1) @ rotation.T + origin
+    return lab.Broken(centres, np.where(broken[bone], cell_volumes(mesh.points, mesh.cells[bone]), 0.0))
+
+
+def _cement(augment, specimen, screw, halo, broken):
     amount = protocol.volume(augment, specimen)
     # Closed-cell foam takes no cement: all of it stays in the halo.
     bulk = amount
     if specimen.shape != "block":
         void = protocol.void_volume(screw, halo) if halo else 0.0
         bulk = bulk_volume(amount / 1000, protocol.bvtv(specimen), void)
-    return lab.Cement(bulk, augment.target, fills_halo=halo is not None)
+    return lab.Cement(bulk, augment.target, fills_halo=halo is not None, broken=broken if augment.target == "halo" else None)
 
 
 def _specimen(scenario):

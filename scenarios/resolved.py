@@ -10,7 +10,7 @@ from ruamel.yaml.comments import CommentedMap
 
 from meshes.anatomy import level
 from scenarios import assemble, protocol
-from scenarios.spec import PRESETS, settled, settled_stop
+from scenarios.cycling import PRESETS, settled, settled_stop
 from scenarios.units import Quantity, Ramp
 
 HEADER = """\

@@ -7,6 +7,7 @@ which could not be read is skipped.
 from math import pi, radians, tan
 
 from meshes.anatomy import level, path_length
+from scenarios import cycling_rules
 from scenarios.protocol import (
     MARGIN,
     Revised,
@@ -25,7 +26,6 @@ from scenarios.protocol import (
     volume,
     widest_hole,
 )
-from scenarios.spec import settled, settled_stop
 from scenarios.units import number
 
 LARGEST_BASE = 0.95  # of the pitch: some core is left between two threads
@@ -54,10 +54,6 @@ def _run(rules, scenario):
 
 def _mm(value):
     return f"{number(round(value, 2))} mm"
-
-
-def _n(value):
-    return f"{number(value)} N"
 
 
 def _where(path, screw, name):
@@ -357,76 +353,6 @@ def _waist(scenario):
             )
 
 
-def _cycles(scenario):
-    """(path, body) of each cycle step."""
-    return [(("protocol", i, "cycle"), body) for i, kind, body in scenario.steps() if kind == "cycle"]
-
-
-def _cycle_specimen(scenario):
-    for path, _ in _cycles(scenario):
-        if scenario.specimen.shape == "block":
-            yield path, (
-                "foam has no fatigue law, so a screw in it would never loosen; use a vertebra (`level: L2`) or a bone "
-                "cylinder (`shape: cylinder`), or leave the cycle out"
-            )
-
-
-def _cycle_model(scenario):
-    if scenario.model == "axisymmetric" and _cycles(scenario):
-        yield ("model",), "a `cycle` bends the screw, which `axisymmetric` cannot describe; use `threaded3d`"
-
-
-def _halo_after_cycle(scenario):
-    for i, kind, _ in scenario.steps():
-        if kind == "halo" and cycled(scenario, i):
-            yield ("protocol", i), (
-                "the cycling makes its own halo, so none can be given after it; leave this one out or put it before "
-                "the `cycle`"
-            )
-
-
-def _cycle_load(scenario):
-    for path, body in _cycles(scenario):
-        if body.ratio is not None and body.minimum is not None:
-            yield (*path, "minimum"), "`minimum` and `ratio` say the same twice; keep one"
-            continue
-        said = settled(body)
-        start, minimum = said["start"][0], said["minimum"][0]
-        if start is None:
-            yield (*path, "start"), (
-                "missing; give the peak load of the first cycle, such as `start: 100 N`, or a published protocol, "
-                "such as `preset: weiser`"
-            )
-        elif minimum is not None and minimum >= start:
-            source = "" if body.minimum is not None else f" of preset {body.preset}"
-            yield (*path, "start" if body.minimum is None else "minimum"), (
-                f"the minimum load{source} ({_n(minimum)}) is not below the peak of the first cycle ({_n(start)}); "
-                f"lower it or start higher"
-            )
-
-
-def _cycle_stop(scenario):
-    for path, body in _cycles(scenario):
-        start, ramp, stop = settled(body)["start"][0], settled(body)["ramp"][0], settled_stop(body)
-        if body.preset is None and all(source or value is None for value, source in stop.values()):
-            yield (*path, "stop"), (
-                "missing; say when the cycling ends, such as `stop: {head_displacement: 5.4 mm}` or "
-                "`stop: {cycles: 10000}`"
-            )
-        load = stop["load"][0]
-        if load is None or start is None:
-            continue
-        if load <= start:
-            yield (*path, "stop", "load"), (
-                f"the first cycle has a peak of {_n(start)} already; stop at a load above it or start lower"
-            )
-        elif not ramp.step_N:
-            yield (*path, "stop", "load"), (
-                f"the peak stays at {_n(start)} and never reaches {_n(load)}; give a ramp, such as "
-                f"`ramp: 0.1 N/cycle`, or another criterion, such as `cycles: 10000`"
-            )
-
-
 def _preset(scenario):
     for i, kind, body in scenario.steps():
         if kind == "augment" and body.volume == "preset" and preset_volume(scenario.specimen) is None:
@@ -494,11 +420,7 @@ _RULES = [
     _augment_target,
     _thinner_revision,
     _waist,
-    _cycle_specimen,
-    _cycle_model,
-    _halo_after_cycle,
-    _cycle_load,
-    _cycle_stop,
+    *cycling_rules.RULES,
     _preset,
     _cement_fits,
 ]

@@ -19,8 +19,8 @@ import tempfile
 import time
 import traceback
 
-from scenarios import solve as solver
-from scenarios.assemble import halo_made, mesh_key, parts, problem, stages
+from scenarios import resultdir, solve as solver
+from scenarios.assemble import Made, broken_bone, halo_made, mesh_key, parts, problem, stages
 from scenarios.document import Problem
 from scenarios.failure import judge
 from scenarios.loader import BadScenario, read
@@ -229,13 +229,13 @@ def _mesh_errors(path):
 def _mesh(path, scenario, stage, directory, made=None, cache=None):
     """(Parts, LabMesh) of a scenario before `stage`; writes mesh.npz and mesh.msh, or takes them from the cache.
 
-    made: halo that cycling has made.
+    made: what cycling has made, of which no two meshes are the same.
     """
     import meshes
     from meshes.labmesh import LabMesh
 
     found = parts(scenario, stage, made)
-    kept = cache and Path(cache) / mesh_key(found)
+    kept = Path(cache) / mesh_key(found) if cache and made is None else None
     if kept and kept.is_dir():
         _link_mesh(kept, directory)
         return found, LabMesh.load(directory / "mesh.npz")
@@ -301,7 +301,7 @@ def _prepare(path, scenario, stage, directory, cache):
     start, made = None, None
     if before:
         earlier = directory / before.folder
-        made = _halo_made(scenario, stage, directory)
+        made = _made(scenario, stage, directory)
         same = parts(scenario, stage, made) == parts(scenario, before, made)
         start = {"from": f"../{before.folder}", "same_mesh": same}
     if start and start["same_mesh"]:
@@ -316,13 +316,20 @@ def _prepare(path, scenario, stage, directory, cache):
     _write_json(folder / "problem.json", posed)
 
 
-def _halo_made(scenario, stage, directory):
-    """The halo that cement had to fill before `stage`: that of the last cycling before the cement went in, or None."""
+def _made(scenario, stage, directory):
+    """What the last cycling before the cement of `stage` went in had Made of the bone; None if there is no such cement."""
+    from meshes.labmesh import LabMesh
+
     cement = next((i for i, kind, _ in scenario.steps()[: stage.index] if kind == "augment"), None)
     maker = next((s for s in reversed(stages(scenario)) if s.kind == "cycle" and cement is not None and s.index < cement), None)
     document = _read_json(directory / maker.folder / "halo.json") if maker else None
     found = parts(scenario, maker) if document and document["snapshots"] else None
-    return halo_made(document, found.screw, scenario.specimen) if found else None
+    if not found:
+        return None
+    folder = directory / maker.folder
+    damage = resultdir.fields(folder, "state.vtu")[1]["damage"]
+    broken = broken_bone(LabMesh.load(folder / "mesh.npz"), damage > document["threshold"])
+    return Made(halo_made(document, found.screw, scenario.specimen), broken)
 
 
 def _add(outcome, stage, found, directory):

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+from pathlib import Path
 import shutil
 import signal
 import subprocess
@@ -59,14 +60,16 @@ def bar(directory, start, ramp, cycles, tolerance):
 
 @pytest.mark.parametrize(("start", "ramp"), [(0.78, 0.0), (0.6, 0.004)], ids=["constant", "ramp"])
 def test_damage_at_one_point_follows_its_differential_equation(tmp_path, start, ramp):
-    """The load is carried by what damage leaves: d omega / dN = omega_f (F / (1 - D) / strength)^b / A, D = Dmax (1 - e^-omega)."""
+    """The load is carried by what damage leaves: d omega / dN = omega_f x^b / A with x = sqrt(F (F - Fmin)) / (1 - D) / strength,
+    D = Dmax (1 - e^-omega)."""
     cycles = 60
     step = bar(tmp_path, start, ramp, cycles, 0.04)
     failure = -np.log(1 - fatigue.LOSS / MAXIMUM)
 
     def rate(n, omega):
         damage = MAXIMUM * (1 - np.exp(-omega))
-        return failure / LIFE * ((start + ramp * n) / (1 - damage) / STRENGTH) ** EXPONENT
+        load = start + ramp * n
+        return failure / LIFE * (np.sqrt(load * (load - 0.1 * start)) / (1 - damage) / STRENGTH) ** EXPONENT
 
     exact = solve_ivp(rate, (0, cycles), [0.0], rtol=1e-10, atol=1e-14).y[0, -1]
     found = float(np.mean(step.fatigue.omega[step.halo.bone]))
@@ -89,6 +92,19 @@ def test_life_at_constant_utilisation_is_that_of_the_curve():
     for _ in range(10):
         tired.omega = tired.jump(tired.rate(x) * cycles / 10, flow).omega
     assert tired.omega == pytest.approx(whole.omega)
+
+
+def test_a_stress_that_does_not_swing_tires_nothing():
+    """x is the peak's utilisation for a cycle that unloads to nothing, its root-mean with the range else, 0 for a standing stress."""
+    F, f = quadric(0.9, 0.44, 0.28, 0.28)
+    model = type("M", (), {})()
+    model.law, model.stress = np.array([0]), np.zeros((1, 4, 6))
+    model.stress[..., 2] = -0.8 * STRENGTH
+    model.laws = type("L", (), {"strength": np.array([STRENGTH]), "F": F[None], "f": f[None]})()
+    model.damage = type("D", (), {"fatigue": np.zeros((1, 4)), "smooth": staticmethod(lambda x: x)})()
+    tired = fatigue.Fatigue(model, [{"fatigue": {"life": LIFE, "exponent": EXPONENT, "maximum": MAXIMUM, "ratchet": 0.0}}])
+    for share, wanted in ((1.0, 0.8), (0.5, 0.8 * np.sqrt(0.5)), (0.0, 0.0), (3.0, 0.8)):
+        assert tired.measure(share * model.stress)[0] == pytest.approx(wanted, abs=1e-6), share
 
 
 # ---- a short screw in a cylinder of weak bone -----------------------------------------------------------------------
@@ -214,10 +230,27 @@ def killed(directory, ranks, moments):
             os.killpg(process.pid, signal.SIGKILL)
             struck += 1
             process.wait()
+            assert not left_behind(directory), "ranks outlive the mpirun that was killed"
         process.stdout.close()
         if (directory / "outcome.json").exists():
             return struck
     raise AssertionError("the last run left no outcome")
+
+
+def left_behind(directory):
+    """Command lines of processes that still solve in `directory` after a moment."""
+    def solving(file):
+        try:
+            return str(directory).encode() in file.read_bytes()
+        except OSError:  # it has just ended
+            return False
+
+    for _ in range(50):
+        found = [file for file in Path("/proc").glob("[0-9]*/cmdline") if solving(file)]
+        if not found:
+            break
+        time.sleep(0.1)
+    return found
 
 
 def assert_same_history(directory, unbroken):

@@ -6,7 +6,7 @@ import pytest
 
 import meshes
 from meshes.labmesh import REGIONS, LabMesh, cell_volumes, export
-from meshes.specimen import Block, Cement, Cylinder, Fenestration, Halo, MeshError, Resolution, Screw
+from meshes.specimen import Block, Broken, Cement, Cylinder, Fenestration, Halo, MeshError, Resolution, Screw
 
 COARSE = Resolution(1.0, 1.6, 6.0, 8)
 SCREW = Screw(6.5, 25.0, 2.75, 4.5, fenestration=Fenestration(6, 1.5, 6.0))
@@ -116,3 +116,25 @@ def test_save_load_and_export(tmp_path):
 def test_what_cannot_be_made_says_so(parts, words):
     with pytest.raises(MeshError, match=words):
         meshes.build(*parts, COARSE, "axisymmetric")
+
+
+def test_cement_soaks_broken_bone_before_sound_bone():
+    """Broken: bone on one side of the screw near the entry; the volume is what was asked for, with and without a rest."""
+    halo = Halo(1.0, 6.5, 25.0)
+    whole = meshes.build(CYLINDER, SCREW, halo, None, COARSE, "threaded3d")
+    bone = whole.region == REGIONS["trabecular"]
+    centres = whole.points[whole.cells[bone]].mean(axis=1)
+    x, y, z = centres.T
+    one_sided = (x > 0) & (np.abs(y) < 5) & (np.hypot(x, y) < 9) & (z > -12)
+    broken = Broken(centres, cell_volumes(whole.points, whole.cells[bone]) * one_sided)
+    void = meshes.build(CYLINDER, SCREW, halo, Cement(2000.0), COARSE, "threaded3d").volumes()["cement"]
+    for volume, rest in ((void + 0.6 * broken.volume.sum(), False), (void + broken.volume.sum() + 500.0, True)):
+        mesh = meshes.build(CYLINDER, SCREW, halo, Cement(volume, broken=broken), COARSE, "threaded3d")
+        assert mesh.info["cement_volume_mm3"] == pytest.approx(volume, rel=0.08)
+        wet = mesh.region == REGIONS["cemented_bone"]
+        where = mesh.points[mesh.cells[wet]].mean(axis=1)
+        w = cell_volumes(mesh.points, mesh.cells[wet])
+        in_broken = (where[:, 0] > -1.0) & (np.abs(where[:, 1]) < 7) & (where[:, 2] > -14)
+        assert w[in_broken].sum() == pytest.approx((1.0 if rest else 0.6) * broken.volume.sum(), rel=0.25)
+        assert (w[~in_broken].sum() > 300.0) == rest
+        assert any(name.startswith("cemented_bone_") for name in mesh.interfaces)

@@ -1,31 +1,26 @@
-"""The scenario language, what it turns into, and how runs are kept."""
+"""The scenario language and what it turns into."""
 
 import json
 import os
 from pathlib import Path
-import signal
 import subprocess
 import sys
-import threading
 import time
 
 import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
-import meshes
 from meshes import specimen as lab
-from meshes.labmesh import LabMesh
 import scenarios
-from scenarios import assemble, protocol, runner, solve, spec, words
+from scenarios import assemble, protocol, solve, spec, words
 from scenarios.loader import load, read, schema_text
 from scenarios.resolved import resolved_text
-from scenarios.result import Comparison, Result
-from scenarios.trouble import BadInput
 from scenarios.units import Quantity, Ramp
 
 ROOT = Path(__file__).resolve().parent.parent
 SHIPPED = sorted((ROOT / "scenarios").glob("*.yaml"))
+CYLINDER = ROOT / "scenarios" / "cylinder_native.yaml"
 SCREW = "{diameter: 6.5 mm, length: 45 mm, pitch: 2.75 mm, core_diameter: 4.5 mm}"
 
 
@@ -309,271 +304,8 @@ def test_resolved_tells_given_default_and_table_apart():
     assert volume["value"] == 2000 and volume["source"].startswith("preset: 4 ml at L1-L5 for both screws")
 
 
-# -- runs, with a stand-in for mesher and solver -----------------------------------------------------------------------
-
-HEAD = "import json, os, signal, sys, time; d = sys.argv[1]\n"
-STEPS = """
-def step(i, f, u, p):
-    with open(d + "/curve.csv", "a") as c:
-        c.write(("step,displacement_mm,force_N\\n" if i == 1 else "") + f"{i},{u},{f}\\n")
-    print(json.dumps(dict(step=i, force_N=f, displacement_mm=u, progress=p, seconds=1.0 * i)), flush=True)
-step(1, 100.0, 0.02, 0.1); step(2, 200.0, 0.04, 0.2); step(3, 150.0, 0.06, 0.3)
-"""
-DONE = """
-pull = dict(kind="pullout", peak_force_N=200.0, displacement_at_peak_mm=0.04, stiffness_N_per_mm=5000.0, steps=3)
-open(d + "/outcome.json", "w").write(json.dumps(dict(status="completed", reason="the force fell 20 %", step=pull)))
-"""
-
-
-@pytest.fixture
-def bench(tmp_path, monkeypatch):
-    """A working directory in which a run takes no time; bench(code) sets what the solver does."""
-    points = np.array([[0.0, 0], [1, 0], [1, 1], [0, 1], [2, 0], [2, 1]])
-    cells = np.array([[0, 1, 2], [0, 2, 3], [1, 4, 5], [1, 5, 2]])
-    monkeypatch.setattr(meshes, "build", lambda *_: LabMesh(points, cells, np.array([1, 1, 2, 2])), raising=False)
-    monkeypatch.setattr(runner, "serially", lambda *_: "")
-    monkeypatch.chdir(tmp_path)
-
-    def set_solver(code):
-        monkeypatch.setattr(solve, "command", lambda directory, _: [sys.executable, "-c", HEAD + code, str(directory)])
-
-    set_solver(STEPS + DONE)
-    return set_solver
-
-
-CYLINDER = ROOT / "scenarios" / "cylinder_native.yaml"
-
-
 def names(directory):
     return {file.name for file in Path(directory).iterdir()}
-
-
-def test_a_completed_run(bench, tmp_path):
-    result = scenarios.run(CYLINDER, resolution="coarse")
-    assert result.directory == Path("results/bone_cylinder") and names("results") == {"bone_cylinder"}
-    assert {"scenario.yaml", "resolved.yaml", "result.json", "curve.csv", "mesh.npz", "mesh.msh", "problem.json",
-            "provenance.json"} <= names(result.directory)  # fmt: skip
-    assert (result.status, result.exit_code, result.peak_force_N) == ("completed", 0, 200.0)
-    assert [step["kind"] for step in result.steps] == ["insert", "pullout"] and result.summary["schema"] == 1
-    assert list(result.curve["force_N"]) == [100, 200, 150]
-    assert (result.directory / "scenario.yaml").read_text() == CYLINDER.read_text()
-    resolved = YAML(typ="safe").load(result.directory / "resolved.yaml")
-    assert resolved["resolution"] == {"value": "coarse", "source": "given on the command line"}
-    provenance = json.loads((result.directory / "provenance.json").read_text())
-    assert provenance["ranks"] == 1 and "mesh.npz" in provenance["sha256"] and "numpy" in provenance["libraries"]
-    text = json.dumps(provenance) + json.dumps(result.summary)
-    assert os.uname().nodename not in text and str(tmp_path) not in text
-
-
-def test_a_run_replaces_an_earlier_result(bench):
-    first = scenarios.run(CYLINDER, out="here")
-    (first.directory / "note.txt").write_text("old")
-    assert "note.txt" not in names(scenarios.run(CYLINDER, out="here").directory)
-    assert names(".") == {"here"}
-
-
-def test_a_run_that_stopped_short_keeps_its_curve(bench):
-    bench(STEPS + DONE.replace("completed", "partial").replace("the force fell", "no equilibrium at") + "sys.exit(3)")
-    result = scenarios.run(CYLINDER, out="here")
-    assert (result.status, result.exit_code, len(result.curve)) == ("partial", 3, 3)
-    assert "no equilibrium" in result.reason and "no equilibrium" in result.text()
-
-
-def test_a_solver_that_dies_keeps_its_curve(bench):
-    bench(STEPS + "sys.stderr.write('banner\\nMemoryError: 3 GB\\nbanner\\n'); os.kill(os.getpid(), 9)")
-    result = scenarios.run(CYLINDER, out="here")
-    assert result.status == "partial" and "MemoryError: 3 GB at 0.060 mm and 150 N" in result.reason
-    assert result.summary["largest_force_N"] == 200 and "peak_force_N" not in result.summary
-
-
-def test_a_solver_that_never_starts_fails(bench):
-    bench("sys.exit('ModuleNotFoundError: no dolfinx')")
-    result = scenarios.run(CYLINDER, out="here")
-    assert (result.status, result.exit_code) == ("failed", 3) and "before the first step" in result.reason
-
-
-def test_disagreeing_ranks_are_the_environment(bench):
-    bench("sys.stderr.write('halofix: 2 MPI ranks were asked for but the communicator has 1\\n'); sys.exit(4)")
-    result = scenarios.run(CYLINDER, out="here")
-    assert (result.status, result.exit_code) == ("failed", 4) and result.reason.startswith("2 MPI ranks")
-
-
-@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_run_keeps_its_curve(bench, sign):
-    bench(STEPS + "time.sleep(60)")
-    begun = time.monotonic()
-    threading.Timer(0.0, lambda: (wait_for_curve(), os.kill(os.getpid(), sign))).start()
-    result = scenarios.run(CYLINDER, out="here")
-    assert (result.status, result.exit_code, len(result.curve)) == ("partial", 3, 3)
-    assert result.reason == "interrupted at 0.060 mm and 150 N" and time.monotonic() - begun < 20
-    assert names(".") == {"here"}
-
-
-def wait_for_curve():
-    for _ in range(1000):
-        if any(f.read_text().count("\n") == 4 for f in Path(".").glob(".here.*/curve.csv")):
-            break
-        time.sleep(0.01)
-    time.sleep(0.1)
-
-
-def test_a_geometry_that_cannot_be_made_is_bad_input(bench, monkeypatch):
-    def refuse(*_):
-        raise lab.MeshError("the halo breaks through the pedicle; make it thinner")
-
-    monkeypatch.setattr(meshes, "build", refuse)
-    with pytest.raises(BadInput, match="cylinder_native.yaml: the halo breaks through"):
-        scenarios.run(CYLINDER, out="here")
-    assert not names(".")
-
-
-def test_a_defect_of_ours_is_recorded(bench, monkeypatch):
-    monkeypatch.setattr(meshes, "build", lambda *_: 1 / 0)
-    result = scenarios.run(CYLINDER, out="here")
-    assert result.status == "failed" and "ZeroDivisionError" in result.reason
-    assert "Traceback" in (result.directory / "run.log").read_text()
-
-
-def test_compare_goes_on_past_a_failure(bench, tmp_path, capsys):
-    """The second of three scenarios fails; the others are there, and ratios are to the first."""
-    weaker = DONE.replace("200.0", "(100.0 if 'fenestrated' in d else 200.0)")
-    bench(STEPS + "if 'loosened' in d: sys.exit(1)\n" + weaker)
-    files = [ROOT / "scenarios" / f"{name}.yaml" for name in ("cylinder_native", "loosened", "fenestrated")]
-    comparison = scenarios.compare(files, out="here")
-    assert names("here") == {"cylinder_native", "loosened", "fenestrated", "comparison.csv"}
-    assert list(comparison.table["scenario"]) == ["cylinder_native", "loosened", "fenestrated"]
-    assert list(comparison.table["status"]) == ["completed", "partial", "completed"] and comparison.exit_code == 3
-    assert comparison.table["peak_force_ratio"].fillna(-1).tolist() == [1.0, -1.0, 0.5]
-    capsys.readouterr()
-    Comparison("here").print()
-    text = capsys.readouterr().out
-    assert "0.50" in text and "partial: the solver ended unexpectedly" in text
-    assert Result("here/fenestrated").peak_force_N == 100
-
-
-# -- several solved steps ----------------------------------------------------------------------------------------------
-
-RESCUE = """
-name: toggled
-specimen: {shape: cylinder, diameter: 30 mm, length: 40 mm, bmd: 70 mg/cm^3}
-screw: {diameter: 6.5 mm, length: 30 mm, pitch: 2.75 mm, core_diameter: 4.5 mm}
-protocol:
-  - insert: {}
-  - cycle: {preset: weiser}
-  - augment: {volume: 2 ml, target: halo}
-  - cycle: {preset: weiser, lever_arm: 12 mm}
-  - pullout: {}
-"""
-# what the solver leaves of a cyclic step, and of a pullout; it is told to fail in the folder that a file `fail` names
-SOLVER = r"""
-kind = "cycle" if d.endswith("cycle") else "pullout"
-fail = os.path.join(os.environ["BENCH"], "fail")
-if kind == "cycle":
-    with open(d + "/cycles.csv", "w") as c:
-        c.write("cycles,peak_load_N,head_displacement_mm,angle_deg,axial_displacement_mm,halo_volume_mm3\n900,190,5.4,9,0.2,100\n")
-    halo = dict(z_mm=[-29, -15, -1], snapshots=[dict(cycles=900, thickness_mm=[0.8, 0.3, 1.1])])
-    open(d + "/halo.json", "w").write(json.dumps(halo))
-open(os.path.join(os.environ["BENCH"], "solved"), "a").write(os.path.basename(d) + " ")
-if os.path.exists(fail) and open(fail).read() == os.path.basename(d):
-    os.kill(os.getpid(), signal.SIGKILL)
-open(d + "/end.npz", "w").write("state")
-step = dict(kind=kind, loosened=True, cycles_to_loosening=900.0, load_at_loosening_N=190.0) if kind == "cycle" else \
-    dict(kind=kind, peak_force_N=300.0, displacement_at_peak_mm=0.3, force_at_end_N=240.0, displacement_at_end_mm=1.0)
-outcome = dict(status="completed", reason="loose", step=step, seconds_total=10.0, newton_iterations=5, memory_MiB=100)
-open(d + "/outcome.json", "w").write(json.dumps(outcome))
-"""
-
-
-@pytest.fixture
-def toggling(bench, tmp_path, monkeypatch):
-    """The scenario file of a rescue whose solver is a stand-in; halos and cement that the mesher is asked for are listed."""
-    monkeypatch.setenv("BENCH", str(tmp_path))
-    asked, build = [], meshes.build
-    monkeypatch.setattr(meshes, "build", lambda *a: asked.append(a) or build(*a))
-    bench(SOLVER)
-    file = tmp_path / "toggled.yaml"
-    file.write_text(RESCUE)
-    return file, asked
-
-
-def test_each_solved_step_has_a_folder_and_starts_where_the_last_one_ended(toggling):
-    file, asked = toggling
-    result = scenarios.run(file)
-    assert [step.get("directory") for step in result.steps] == [None, "2-cycle", None, "4-cycle", "5-pullout"]
-    posed = {name: json.loads((result.directory / name / "problem.json").read_text()) for name in ("2-cycle", "4-cycle", "5-pullout")}
-    assert "start" not in posed["2-cycle"]
-    assert [posed[name]["followed"] for name in posed] == [False, True, False]  # cement goes in between the first two
-    assert posed["4-cycle"]["start"] == {"from": "../2-cycle", "same_mesh": False}
-    assert posed["5-pullout"]["start"] == {"from": "../4-cycle", "same_mesh": True}
-    assert posed["2-cycle"]["loading"]["direction"] == [-1.0, 0.0, 0.0] and posed["5-pullout"]["loading"]["kind"] == "pullout"
-    (_, screw, none, no_cement, *_), (_, longer, halo, cement, *_) = asked  # the pullout needs no mesh of its own
-    assert none is None and no_cement is None and (screw.head_height, longer.head_height) == (9.5, 11.5)
-    assert halo.shape == "measured" and halo.profile == ((-29, 0.8), (-15, 0.3), (-1, 1.1)) and cement.fills_halo
-    assert result.peak_force_N == 300.0 and result.load_at_loosening_N == 190.0 and result.seconds_total == 30.0
-    assert not list(result.directory.rglob("end.npz"))
-
-
-def test_a_run_that_died_goes_on_with_the_step_that_it_died_in(toggling, tmp_path):
-    file, _ = toggling
-    (tmp_path / "fail").write_text("4-cycle")
-    result = scenarios.run(file)
-    assert result.status == "partial" and "after 900 cycles" in result.reason and result.exit_code == 3
-    (tmp_path / "fail").unlink()
-    result = runner.resume(result.directory)
-    assert result.status == "completed" and result.peak_force_N == 300.0
-    assert (tmp_path / "solved").read_text().split() == ["2-cycle", "4-cycle", "4-cycle", "5-pullout"]
-    with pytest.raises(BadInput, match="complete"):
-        runner.resume(result.directory)
-
-
-def test_a_killed_run_is_found_beside_its_result(toggling, tmp_path):
-    """kill -9 leaves the working directory of a process that is no more."""
-    file, _ = toggling
-    (tmp_path / "fail").write_text("5-pullout")
-    result = scenarios.run(file)
-    gone = subprocess.run(["true"], check=True) and 4_000_000
-    (result.directory / "result.json").unlink()
-    result.directory.rename(result.directory.parent / f".toggled.{gone}.tmp")
-    (tmp_path / "fail").unlink()
-    assert runner.resume(result.directory).status == "completed" and names("results") == {"toggled"}
-
-
-def test_nothing_to_go_on_with(tmp_path):
-    with pytest.raises(BadInput, match="no unfinished run"):
-        runner.resume(tmp_path / "nowhere")
-
-
-def test_cement_that_does_not_fit_the_halo_keeps_the_cycling(toggling, monkeypatch):
-    file, asked = toggling
-    build = meshes.build
-
-    def refuse(*a):
-        if a[3] is not None:
-            raise lab.MeshError("2 ml of cement do not fit")
-        return build(*a)
-
-    monkeypatch.setattr(meshes, "build", refuse)
-    result = scenarios.run(file)
-    assert result.status == "partial" and "do not fit" in result.reason and result.load_at_loosening_N == 190.0
-
-
-def test_direction_of_the_load():
-    """Across the screw and towards the feet or the midline; a vector is taken as it is."""
-    from scenarios.assemble import _direction
-
-    c, s = np.cos(0.2), np.sin(0.2)
-    rotation = np.array([[0, 1, 0], [s, 0, -c], [c, 0, s]])  # columns: the screw frame in anatomical axes
-    mesh = LabMesh(np.zeros((0, 3)), np.zeros((0, 4), int), np.zeros(0, int), frame=(rotation, np.zeros(3)))
-    specimen = load(ROOT / "scenarios" / "toggle_native.yaml").specimen
-    assert np.allclose(_direction("craniocaudal", specimen, mesh), [-1, 0, 0])
-    assert np.allclose(_direction("mediolateral", specimen, mesh), [0, -1, 0])
-    assert np.allclose(_direction("axial", specimen, mesh), [0, 0, 1])
-    assert np.allclose(rotation @ _direction([0, 0, 1], specimen, mesh), [0, 0, 1])
-
-
-def test_a_batch_log_has_plain_lines(bench, capsys):
-    scenarios.run(CYLINDER, out="here")
-    assert "bone_cylinder: step 1, 0.020 mm, 100 N" in capsys.readouterr().out
 
 
 # -- the command line --------------------------------------------------------------------------------------------------

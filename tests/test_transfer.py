@@ -59,11 +59,23 @@ def test_the_same_mesh_gives_back_the_same_state(toggled, tmp_path):
     model = model_of(tmp_path / "again", Screw(6.5, 20.0, 2.75, 4.5))
     report = carried(toggled, model)
     old = toggled[0]
-    for name in ("fatigue", "tearing", "tear", "initial"):
+    for name in ("fatigue", "tearing", "initial"):
         assert np.allclose(getattr(model.damage, name), getattr(old.damage, name), rtol=0, atol=1e-14), name
     assert np.allclose(model.kappa, old.kappa, rtol=0, atol=1e-14) and report["transfer_error"] == pytest.approx(0.0, abs=1e-12)
     model.residual()
     assert not np.any(model.stress)
+
+
+def test_nothing_breaks_while_no_load_acts(toggled, tmp_path):
+    """Where cement has taken the place of some of the bone, the damage of the rest is what it was."""
+    halo = Halo(1.5, 6.5, 20.0, "measured", profile=((-20.0, 1.5), (-10.0, 0.4), (0.0, 1.2)))
+    model = model_of(tmp_path / "filled", Screw(6.5, 20.0, 2.75, 4.5), halo=halo, cement=Cement(900.0))
+    carried(toggled, model)
+    assert model.damage.tearing.max() > 0.1
+    nothing = np.zeros_like(model.damage.tear)
+    assert np.allclose(model.damage.predict(nothing), model.damage.tearing, rtol=0, atol=1e-9)
+    more = model.damage.predict(nothing + 1e-3 * (model.damage.tearing > 0.05))
+    assert np.all(more >= model.damage.tearing) and more.max() > model.damage.tearing.max() and more.max() < 1.0
 
 
 @pytest.mark.parametrize("change", ["finer", "thicker screw", "cement"])

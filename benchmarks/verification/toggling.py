@@ -198,11 +198,14 @@ def mesh(options):
     return rows, "native L2, 70 mg/cm^3, lateral load 10 mm off the bone"
 
 
-def toggled(before="", resolution=SHORT_MESH, tolerance=0.02):
-    """(step, outcome) of a short screw toggled until 0.8 mm, with Python statements `before` run ahead."""
+def toggled(before="", resolution=SHORT_MESH, tolerance=0.02, **minimum):
+    """(step, outcome) of a short screw toggled until 0.8 mm, with Python statements `before` run ahead.
+
+    minimum: `minimum_N` of the cycles, by default 5 N, or their `ratio` of minimum to peak."""
+    minimum = {"minimum_N": None if minimum else 5.0} | minimum
     with tempfile.TemporaryDirectory() as directory:
-        pose(directory, Cylinder(26.0, 26.0), SHORT, resolution, bmd=80.0, start_N=20.0, ramp_N_per_cycle=0.15, minimum_N=5.0,
-             stop={"head_displacement_mm": 0.8, "cycles": 200}, tolerance=tolerance)
+        pose(directory, Cylinder(26.0, 26.0), SHORT, resolution, bmd=80.0, start_N=20.0, ramp_N_per_cycle=0.15,
+             stop={"head_displacement_mm": 0.8, "cycles": 200}, tolerance=tolerance, **minimum)
         code = f"import runpy\n{before}\nrunpy.run_module('fem', run_name='__main__', alter_sys=True)"
         done = subprocess.run([sys.executable, "-c", code, directory], capture_output=True, text=True, timeout=3000)
         if done.returncode not in (0, 3):
@@ -238,16 +241,23 @@ def jump(options):
     """A short screw: the tolerance of the jump halved and doubled, and every cycle computed with its unloading."""
     del options
     rows = []
-    for label, tolerance, before in (("8 %", 0.08, ""), ("4 %", 0.04, ""), ("2 %", 0.02, ""), ("1 %", 0.01, ""),
-                                     ("every cycle", 1.0, EVERY_CYCLE)):
-        step, outcome = toggled(before, tolerance=tolerance)
-        rows.append({"tolerance": label, "cycles to 0.5 mm": step["thresholds"][0]["cycles"],
-                     "cycles to 0.8 mm": step["cycles_to_loosening"], "load N": step["load_at_loosening_N"],
-                     "blocks": step["blocks"], "Newton": step["newton_iterations"], "s": outcome["seconds_total"]})
-        print(rows[-1], flush=True)
-    for row in rows:
-        row["cycles against every cycle"] = row["cycles to 0.8 mm"] / rows[-1]["cycles to 0.8 mm"]
+    jumps = [("8 %", 0.08, ""), ("4 %", 0.04, ""), ("2 %", 0.02, ""), ("1 %", 0.01, "")]
+    every = [("every cycle", 1.0, EVERY_CYCLE)]
+    for unloaded, minimum, runs in (("to 5 N", {}, jumps + every), ("to half", {"ratio": 0.5}, jumps[2:3] + every)):
+        found = []
+        for label, tolerance, before in runs:
+            found.append(jumped(label, unloaded, *toggled(before, tolerance=tolerance, **minimum)))
+            print(found[-1], flush=True)
+        for row in found:
+            row["cycles against every cycle"] = row["cycles to 0.8 mm"] / found[-1]["cycles to 0.8 mm"]
+        rows += found
     return rows, "6.5 x 20 mm screw in a cylinder of 80 mg/cm^3, 20 N + 0.15 N/cycle, until 0.8 mm"
+
+
+def jumped(label, unloaded, step, outcome):
+    return {"tolerance": label, "unloaded": unloaded, "cycles to 0.5 mm": step["thresholds"][0]["cycles"],
+            "cycles to 0.8 mm": step["cycles_to_loosening"], "load N": step["load_at_loosening_N"],
+            "blocks": step["blocks"], "Newton": step["newton_iterations"], "s": outcome["seconds_total"]}
 
 
 # each cycle is unloaded to its minimum and loaded again, and keeps what that does to it; damage grows by one cycle at a time
@@ -256,10 +266,10 @@ import numpy as np
 from fem import cycle
 def block(self):
     grip, fatigue = self.model.grip, self.fatigue
-    x, flow = fatigue.measure()
+    x, flow = self._measure()
     growth = fatigue.rate(x)
     self.march.turn()
-    assert self._ease(self.minimum_load(self.cycles))
+    assert self._ease(self.minimum_load(grip.load))
     self.march.turn()
     jump = fatigue.jump(growth, flow)
     load = self.peak_load(self.cycles + 1)

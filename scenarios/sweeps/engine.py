@@ -212,6 +212,7 @@ def _command(directory, cores, profile):
 
 
 def _ends_with_us():
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell has us ignore it when we are started in the background
     ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG: Snakemake then starts no more jobs
 
 

@@ -11,9 +11,9 @@ from math import inf, log, sqrt
 import numpy as np
 from pydantic_core import PydanticCustomError
 
+from scenarios.language import Block
 from scenarios.loader import did_you_mean
 from scenarios.resolved import quantity
-from scenarios.spec import Block
 from scenarios.sweeps import spec
 from scenarios.trouble import BadInput
 from scenarios.units import number, shorten

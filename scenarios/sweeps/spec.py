@@ -10,16 +10,12 @@ from typing import Annotated, Any, Literal, Union
 from pydantic import BeforeValidator, Discriminator, Field, Tag, ValidationError
 
 from scenarios.document import EMPTY, Problem, read_document
+from scenarios.language import Block, required
 from scenarios.loader import describe, did_you_mean, model_at, not_among, wrong_kind
 from scenarios.runner import RESOLUTIONS
-from scenarios.spec import Block
 
 Count = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
 Seed = Annotated[int, Field(strict=True, ge=0, le=2**31)]
-
-
-def required(text):
-    return Field(description=text)
 
 
 # -- values of a parameter ---------------------------------------------------------------------------------------------
