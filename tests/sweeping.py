@@ -34,10 +34,10 @@ def command(*words):
 def halofix(*words, environment=None):
     """`halofix WORDS`, run to its end."""
     env = solve.environment() | (environment or {})
-    return subprocess.run(command(*words), env=env, capture_output=True, text=True, timeout=600)
+    return subprocess.run(command(*words), env=env, capture_output=True, text=True, timeout=1800)
 
 
-def wait_for(condition, seconds=60):
+def wait_for(condition, seconds=300):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end
