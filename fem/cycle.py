@@ -214,7 +214,7 @@ class Cycle:
                 self.cycles += cycles
                 held = self._drive_through(load)
                 self._record(0.0)
-                return held
+                return held and not self._runs_away()
             with self.clock("fatigue"):
                 rate_end = fatigue.rate(self._measure()[0])
                 better = fatigue.omega + 0.5 * cycles * (rate + rate_end)
