@@ -59,14 +59,18 @@ def load(file):
 
 def read(file):
     """Read and check `file` in full."""
-    document = read_document(file)
+    return judged(read_document(file), file)
+
+
+def judged(document, file):
+    """The Reading of a Document; `file` is where it is said to come from and what a scenario without a name is called after."""
     scenario, warnings = None, []
     if document.data is not None and not isinstance(document.data, dict):
         document.add((), "a scenario is a mapping with the keys `specimen`, `screw` and `protocol`")
     elif document.data is not None:
-        scenario = _validate(document)
-        judged = scenario or lenient(spec.Scenario, document.data)
-        for path, message in rules.contradictions(judged):
+        scenario = validated(document, spec.Scenario)
+        readable = scenario or lenient(spec.Scenario, document.data)
+        for path, message in rules.contradictions(readable):
             if tuple(path) not in document.flagged:
                 document.add(path, message)
         if not document.problems:
@@ -95,16 +99,17 @@ def schema_text():
     return json.dumps(schema, indent=1, ensure_ascii=False) + "\n"
 
 
-def _validate(document):
+def validated(document, model):
+    """The data of a Document as `model`, or None with its problems noted in the document."""
     try:
-        return spec.Scenario.model_validate(document.data)
+        return model.model_validate(document.data)
     except ValidationError as error:
         for item in error.errors(include_url=False):
-            _note(document, item)
+            _note(document, item, model)
         return None
 
 
-def _note(document, item):
+def _note(document, item, root):
     """Turn one pydantic error into a Problem, in the user's words."""
     path = tuple(p for p in item["loc"] if not (isinstance(p, str) and p.startswith("<")))
     kind, value = item["type"], item.get("input")
@@ -113,9 +118,9 @@ def _note(document, item):
     if kind == "missing":
         if _gives_later_word(value):
             return
-        document.add(path, _missing(_model_at(item["loc"]), path, value))
+        document.add(path, _missing(_model_at(item["loc"], root), path, value))
     elif kind == "extra_forbidden":
-        document.add(path, _unknown(path[-1], _model_at(item["loc"])))
+        document.add(path, _unknown(path[-1], _model_at(item["loc"], root)))
     elif kind.startswith("union_tag"):
         document.add(path, _step(value) if path[0] == "protocol" else _shape(value))
     elif kind == "literal_error":
@@ -124,15 +129,20 @@ def _note(document, item):
     elif kind == "quantity":
         document.add(path, f"{item['ctx']['wrong']}; allowed is {item['ctx']['allowed']}")
     else:
-        document.add(path, _wrong_kind(kind, item, value))
+        document.add(path, _wrong_kind(kind, item, value, path))
 
 
-def _wrong_kind(kind, item, value):
+def _wrong_kind(kind, item, value, path):
     context = item.get("ctx", {})
     if kind in ("model_type", "dict_type", "model_attributes_type"):
         return f"{_name(value)} is not a mapping; write `key: value` pairs, or `{{}}` for all defaults"
+    if kind == "list_type" and path != ("protocol",):
+        return "this is not a list; write `[a, b]`, or one entry a line, each after a dash"
     if kind == "list_type":
         return "this is not a list; write one step a line, each after a dash: `- insert: {}`"
+    if kind in ("too_short", "too_long") and path != ("protocol",):
+        least, most = context.get("min_length"), context.get("max_length")
+        return f"it holds {context['actual_length']}; allowed is {f'at least {least}' if most is None else f'at most {most}'}"
     if kind == "too_short":
         return "there is nothing in it; a protocol needs at least `- insert: {}` and `- pullout: {}`"
     if kind.startswith("float"):
@@ -224,9 +234,9 @@ def _model_in(annotation):
     return next(filter(None, map(_model_in, get_args(annotation))), None)
 
 
-def _model_at(location):
-    """The model whose field the last element of a pydantic location names."""
-    model = spec.Scenario
+def _model_at(location, root):
+    """The model whose field the last element of a pydantic location names, in a document of model `root`."""
+    model = root
     for part in location[:-1]:
         if isinstance(part, str) and part.startswith("<"):
             model = spec.TAGGED[part]

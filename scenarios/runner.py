@@ -17,6 +17,7 @@ import sys
 import time
 import traceback
 
+from materials.ablation import edited
 from scenarios import solve as solver
 from scenarios.assemble import halo_made, parts, problem, stages
 from scenarios.document import Problem
@@ -55,33 +56,34 @@ def resume(directory, ranks=None):
     final = Path(directory)
     found = unfinished(final)
     options = _read_json(found / "provenance.json") or {}
-    resolution = options.get("options", {}).get("resolution")
+    resolution, edits = options.get("options", {}).get("resolution"), options.get("options", {}).get("edits")
     ranks = ranks or options.get("ranks")
     solver.check_ranks(ranks)
     scenario, _ = checked(found / "scenario.yaml", resolution)
     with _directory(final, start=found) as directory:
-        _carry_out(final / "scenario.yaml", scenario, directory, ranks, resolution)
+        _carry_out(final / "scenario.yaml", scenario, directory, ranks, resolution, edits)
     return Result(final)
 
 
-def carried_out(path, scenario, text, final, ranks, resolution):
+def carried_out(path, scenario, text, final, ranks, resolution, edits=None):
+    """The Result of a checked scenario in directory `final`; edits: changes to the posed problem (materials.ablation)."""
     ranks = ranks or solver.usual_ranks(scenario.model)
     with _directory(final) as directory:
         _write_inputs(directory, path, scenario, text, resolution)
-        _carry_out(path, scenario, directory, ranks, resolution)
+        _carry_out(path, scenario, directory, ranks, resolution, edits)
     return Result(final)
 
 
-def _carry_out(path, scenario, directory, ranks, resolution):
+def _carry_out(path, scenario, directory, ranks, resolution, edits):
     """All steps of a run that are not done yet, then its summary and report, in `directory`."""
-    options = {"resolution": resolution} if resolution else {}
+    options = {name: value for name, value in (("resolution", resolution), ("edits", edits)) if value}
     _write_json(directory / "provenance.json", _provenance(directory, ranks, options))
     with progress(directory_name(scenario.name)) as show:
         begun = time.monotonic()
         outcome = {"status": "failed", "reason": "", "steps": []}
         try:
             for stage in stages(scenario):
-                step = _solved(path, scenario, stage, directory, ranks, show)
+                step = _solved(path, scenario, stage, directory, ranks, show, edits)
                 _add(outcome, stage, step, directory)
                 if outcome["status"] != "completed":
                     break
@@ -227,7 +229,7 @@ def _mesh(path, scenario, stage, directory, made=None):
     return found, lab_mesh
 
 
-def _solved(path, scenario, stage, directory, ranks, show):
+def _solved(path, scenario, stage, directory, ranks, show, edits):
     """Outcome of the solver for one stage, also of one that broke down; what an earlier run has finished is not repeated."""
     folder = directory / stage.folder
     folder.mkdir(exist_ok=True)
@@ -236,7 +238,7 @@ def _solved(path, scenario, stage, directory, ranks, show):
         return done
     if _read_json(folder / "problem.json") is None:
         show.stage(f"{stage.kind}: meshing")
-        _prepare(path, scenario, stage, directory)
+        _prepare(path, scenario, stage, directory, edits)
     show.stage(f"{stage.kind}: solving")
     code = solver.solve(folder, ranks, show.step)
     words = solver.last_words(folder)
@@ -248,7 +250,7 @@ def _solved(path, scenario, stage, directory, ranks, show):
     return left(folder, stage, f"the solver ended unexpectedly (code {code})" + (f": {words}" if words else ""))
 
 
-def _prepare(path, scenario, stage, directory):
+def _prepare(path, scenario, stage, directory, edits):
     """Mesh and problem of a stage; the mesh of the stage before serves on if nothing was done to the specimen."""
     from meshes.labmesh import LabMesh
 
@@ -271,7 +273,7 @@ def _prepare(path, scenario, stage, directory):
         lab_mesh = LabMesh.load(folder / "mesh.npz")
     else:
         found, lab_mesh = _mesh(path, scenario, stage, folder, made)
-    posed = problem(scenario, stage, found, lab_mesh) | ({"start": start} if start else {})
+    posed = edited(problem(scenario, stage, found, lab_mesh), edits or {}) | ({"start": start} if start else {})
     after = [kind for _, kind, _ in scenario.steps()[stage.index + 1 : stage.index + 2]]
     posed["followed"] = after in (["cycle"], ["pullout"])  # then the specimen is unloaded first; else nothing keeps its stress
     _write_json(folder / "problem.json", posed)
