@@ -27,6 +27,7 @@ NOT_YET = {
     "leave it out",
     "leads": "leave it out; `pitch` is the distance from one thread to the next, whatever the number of leads",
 }
+STUDY_KEYS = {"citation", "role", "arms", "measured"}
 SHAPES = "a vertebra (`level: L3`), a bone cylinder (`shape: cylinder`) or a foam block (`shape: block`)"
 
 
@@ -47,6 +48,15 @@ class Reading:
     problems: list
     warnings: list
     text: str
+
+    @property
+    def content(self):
+        return self.scenario
+
+
+def is_study(document):
+    """Whether the data of a Document are a study (scenarios.study) and not a scenario: told by its keys."""
+    return isinstance(document.data, dict) and len(STUDY_KEYS & document.data.keys()) >= 2
 
 
 def load(file):

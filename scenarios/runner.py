@@ -132,7 +132,7 @@ def mesh(path, out=None, resolution=None, export=None):
 
             with _mesh_errors(path):
                 write(lab_mesh, export)
-        _serially("from scenarios import figures; figures.mesh(directory)", directory)
+        serially("from scenarios import figures; figures.mesh(directory)", directory)
     volumes = ", ".join(f"{name} {volume / 1000:.3g} ml" for name, volume in lab_mesh.volumes().items())
     yield f"{scenario.name}: {len(lab_mesh.cells)} cells, {len(lab_mesh.points)} points; {volumes}"
     yield str(final)
@@ -352,10 +352,10 @@ def _provenance(directory, ranks, options):
 def write_report(directory):
     """Figures and report of a result or a comparison; returns what went wrong, or '': a run is worth keeping anyway."""
     kind = "comparison" if (directory / "comparison.csv").exists() else "single"
-    return _serially(f"from scenarios import report; report.{kind}(directory)", directory)
+    return serially(f"from scenarios import report; report.{kind}(directory)", directory)
 
 
-def _serially(code, directory):
+def serially(code, directory):
     """Run `code` in a process of its own (drawing and MPI do not mix); returns what went wrong, or ''."""
     setting = "import sys; from pathlib import Path; directory = Path(sys.argv[1]); "
     command = [sys.executable, "-c", setting + code, str(directory.resolve())]

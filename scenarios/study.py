@@ -183,6 +183,11 @@ class Study(Block):
                 found[f"screw.{name}"] = f"{number(value)} mm" if isinstance(value, float) else value
         return found
 
+    def describe(self):
+        """One line: what was compared with what."""
+        return f"{self.role} study, {len(self.arms)} arms, {len(self.measured)} measured" + (
+            f", specimens in {self.specimens}" if self.specimens else "")
+
     @property
     def uncertain(self):
         """{dotted path: Distribution} of the open inputs, the reported spread of density among them."""

@@ -2,7 +2,6 @@
 
     read(file) -> StudyReading      never raises for what is in the file
     load(file) -> (Study, Path)     raises loader.BadScenario; Path: the folder that its paths start from
-    is_study(file) -> bool          told by its keys
 """
 
 from dataclasses import dataclass
@@ -19,7 +18,6 @@ from scenarios.study import DIRECTION, MODEL_INPUTS, OUTCOME, OUTCOMES, Measured
 from scenarios.trouble import BadInput
 from scenarios.units import number
 
-KEYS = {"citation", "arms", "measured", "role"}
 ROUNDING = 0.03  # by which a ratio may miss that of the means it was computed from
 
 
@@ -33,10 +31,9 @@ class StudyReading:
     warnings: list
     text: str
 
-
-def is_study(document):
-    """Whether the data of a Document are a study and not a scenario."""
-    return isinstance(document.data, dict) and len(KEYS & document.data.keys()) >= 2
+    @property
+    def content(self):
+        return self.study
 
 
 def load(file):

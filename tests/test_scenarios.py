@@ -331,7 +331,7 @@ def bench(tmp_path, monkeypatch):
     points = np.array([[0.0, 0], [1, 0], [1, 1], [0, 1], [2, 0], [2, 1]])
     cells = np.array([[0, 1, 2], [0, 2, 3], [1, 4, 5], [1, 5, 2]])
     monkeypatch.setattr(meshes, "build", lambda *_: LabMesh(points, cells, np.array([1, 1, 2, 2])), raising=False)
-    monkeypatch.setattr(runner, "_serially", lambda *_: "")
+    monkeypatch.setattr(runner, "serially", lambda *_: "")
     monkeypatch.chdir(tmp_path)
 
     def set_solver(code):
