@@ -8,7 +8,7 @@ from scipy.stats import qmc, truncnorm
 from scenarios.study import MODEL_INPUTS, Case, arm_text
 from scenarios.trouble import BadInput
 from scenarios.units import number
-from scenarios.variation import varied
+from scenarios.variation import value_at, varied
 
 SEED = 20  # the same samples each time: what is cached is found again
 
@@ -31,14 +31,23 @@ def cases(study, folder, arm, count):
         inputs = {path: value for path, value in values.items() if path in MODEL_INPUTS}
         changed = text
         for path, value in values.items():
-            if path in inputs or path in fixed:
+            scatter = study.uncertain[path].relative is not None
+            if path in inputs or (path in fixed and not scatter):
                 continue
-            try:
-                changed = varied(changed, {path: value})
-            except BadInput:
-                continue  # a step that this arm does not have
+            changed = placed(changed, path, value) or changed  # not where this arm has no such step
         found.append(Case(study.name, arm, changed, sample=index, inputs=inputs))
     return found
+
+
+def placed(text, path, value):
+    """Scenario text with a sampled `value` at `path`; a float there is a factor to what it has. None where it has nothing."""
+    try:
+        if isinstance(value, float):
+            amount, unit = _split(value_at(text, path))
+            value = f"{number(value * amount)} {unit}".strip()
+        return varied(text, {path: value})
+    except (BadInput, ValueError):
+        return None
 
 
 def own(study, arm):
@@ -47,10 +56,12 @@ def own(study, arm):
 
 
 def quantile(given, share, path=""):
-    """Value of a Distribution below which `share` (0 to 1) of its probability lies, with its unit as given.
+    """Value of a Distribution below which `share` (0 to 1) of its probability lies, with its unit as given; a factor of a scatter.
 
     A normal one is cut off at two standard deviations. Raises ValueError for numbers that do not make a distribution.
     """
+    if given.relative is not None:
+        return float(truncnorm.ppf(share, -2, 2, loc=1.0, scale=given.relative / 100))
     (first, unit_first), (second, unit_second) = (_split(value) for value in given.normal or given.uniform)
     if unit_first != unit_second:
         raise ValueError(f"both numbers need the same unit, not `{unit_first}` and `{unit_second}`")
@@ -75,4 +86,6 @@ def _split(value):
             return float(head), unit.strip()
         except ValueError:
             raise ValueError(f"`{value}` is not a number with a unit, such as `70 mg/cm^3`") from None
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ValueError(f"`{value}` is not a number")
     return float(value), ""

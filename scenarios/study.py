@@ -66,10 +66,14 @@ class Assumption(Block):
 
 
 class Distribution(Block):
-    """What is known of an open input: a normal distribution (cut off at two standard deviations) or bounds."""
+    """What is known of an open input: a normal distribution (cut off at two standard deviations), bounds, or a scatter.
+
+    relative: standard deviation as a share of what the arm has there, for inputs in which the arms differ.
+    """
 
     normal: Annotated[list[Amount], Field(min_length=2, max_length=2)] | None = default(None, "bounds are given", "[mean, SD]")
     uniform: Annotated[list[Amount], Field(min_length=2, max_length=2)] | None = default(None, "mean and SD are given", "[low, high]")
+    relative: Annotated[float, Quantity("%", 0.1, 50, "15 %")] | None = default(None, "none", "SD as a share of the arm's own value")
     why: Text = required("where the numbers come from, in quotes")
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
 
+from materials import library
 from scenarios import loader, open_inputs, specimen_table, study
 from scenarios.document import Problem, document_of, path_text, read_document
 from scenarios.loader import BadScenario, did_you_mean
@@ -72,7 +73,7 @@ class _View:
     """What of a study could be read, so that contradictions between good values are found beside errors elsewhere."""
 
     def __init__(self, document, found, file):
-        self.document, self.study, self.folder, self.warnings = document, found, file.parent, []
+        self.document, self.study, self.folder, self.stem, self.warnings = document, found, file.parent, file.stem, []
         self.data = document.data
         self.role = self.data.get("role")
         arms = self.data.get("arms")
@@ -228,8 +229,9 @@ def _agree_with_means(view):
 def _reported(view):
     specimen = view.data.get("specimen")
     specimen = specimen if isinstance(specimen, dict) else {}
-    if "bmd" in specimen and "bmd_kind" not in specimen:
-        yield ("specimen", "bmd"), "a density is of a kind; give `bmd_kind: qct_k2hpo4`, qct_ha, ash or apparent"
+    assumed = view.data.get("assumed")
+    if "bmd" in specimen and "bmd_kind" not in specimen and "specimen.bmd_kind" not in (assumed if isinstance(assumed, dict) else {}):
+        yield ("specimen", "bmd"), "a density is of a kind; give `bmd_kind: qct_k2hpo4`, qct_ha, ash or apparent, or assume `specimen.bmd_kind`"
     for key in ("bmd_sd", "bmd_kind"):
         if key in specimen and "bmd" not in specimen:
             yield ("specimen", key), "there is no `bmd` that it belongs to"
@@ -341,8 +343,8 @@ def _open(view):
         return
     for path, given in found.open.items():
         here = ("open", path)
-        if (given.normal is None) == (given.uniform is None):
-            yield here, "give either `normal: [mean, SD]` or `uniform: [low, high]`"
+        if sum(kind is not None for kind in (given.normal, given.uniform, given.relative)) != 1:
+            yield here, "give one of `normal: [mean, SD]`, `uniform: [low, high]` and `relative: 15 %`"
             continue
         try:
             ends = [open_inputs.quantile(given, share, path) for share in (0.0, 1.0)]
@@ -350,6 +352,8 @@ def _open(view):
             yield here, str(error)
             continue
         if path in MODEL_INPUTS:
+            if given.relative is not None:
+                yield here, "an input of the laws has no value in the arms; give `uniform: [low, high]` or `normal: [mean, SD]`"
             continue
         if path.startswith("model."):
             yield here, f"there is no such input of the laws; allowed: {', '.join(MODEL_INPUTS)}{did_you_mean(path, MODEL_INPUTS)}"
@@ -359,10 +363,10 @@ def _open(view):
             continue
         for arm, text in view.texts.items():
             for end in ends:
-                if view.scenarios.get(arm) is None or not _reaches(view, arm, path) or path in open_inputs.own(found, arm):
-                    continue
-                reading = loader.judged(document_of(study.varied(text, {path: end})), "arm")
-                if reading.problems:
+                fixed = path in open_inputs.own(found, arm) and given.relative is None
+                changed = None if fixed or view.scenarios.get(arm) is None else open_inputs.placed(text, path, end)
+                reading = loader.judged(document_of(changed), "arm") if changed else None
+                if reading and reading.problems:
                     yield here, f"at {end}, in arm `{arm}`: {reading.problems[0].message}"
                     break
             else:
@@ -378,5 +382,17 @@ def _specimens(view):
         yield ("specimens",), message
 
 
-_RULES = [_empty, _kinds, _named_arms, _outcomes, _numbers, _agree_with_means, _reported, _arms, _assumed, _produced, _open,
+def _fitted(view):
+    """A study that a constant was fitted to proves nothing."""
+    for name, value in vars(library.load("calibrated")).items():
+        fitted = value.fitted or {}
+        if (view.data.get("name") or view.stem) in fitted.get("on", ()) and view.role != "calibration":
+            yield ("role",), f"{name} was fitted to this study (materials/calibrated.yaml), so it cannot be {_role(view.role)}; write `role: calibration`"
+
+
+def _role(role):
+    return "a validation" if role == "validation" else f"`{role}`"
+
+
+_RULES = [_empty, _fitted, _kinds, _named_arms, _outcomes, _numbers, _agree_with_means, _reported, _arms, _assumed, _produced, _open,
           _specimens]
