@@ -80,6 +80,7 @@ class Distribution(Block):
 class Measured(Block):
     """One measured thing: of an arm, between two arms, over several, or only a direction."""
 
+    name: Text | None = default(None, "arms and outcome", "what tables call it")
     arm: Text | None = default(None, "see ratio, difference, direction, correlation", "the arm it was measured on")
     ratio: Annotated[list[Text], Field(min_length=2, max_length=2)] | None = default(None, "none", "[arm, reference arm]")
     difference: Annotated[list[Text], Field(min_length=2, max_length=2)] | None = default(None, "none", "[arm, reference arm]")
@@ -133,7 +134,7 @@ class Measured(Block):
 
     def words(self):
         """What is compared, as a table says it."""
-        return {
+        return self.name or {
             "arm": lambda: f"{self.arm}: {self.outcome}",
             "ratio": lambda: f"{_side(self, 0)} / {_side(self, 1)}",
             "difference": lambda: f"{_side(self, 0)} − {_side(self, 1)}",

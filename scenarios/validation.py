@@ -222,6 +222,8 @@ def text(content):
             r2 = "" if row["R2"] is None else f", R2 {row['R2']:.2f}"
             lines.append(f"  {row['group']:<24} {row['n']} of {row['points']}: mean absolute error {row['MAPE_percent']:.0f} %{r2}")
     for row in content["ranking"]:
+        if row["pairs"] == row["untold"]:
+            continue
         wrong = f"; not predicted as measured: {row['wrong']}" if row["wrong"] else ""
         lines.append(f"  order of the arms, {row['study']}: {row['right']} of {row['pairs'] - row['untold']} pairs right{wrong}")
     for row in content["ablation"]:

@@ -36,7 +36,7 @@ def write(directory):
                                      lstrip_blocks=True, undefined=jinja2.StrictUndefined)
     page = environment.get_template("validation.html").render(
         style=(TEMPLATES / "report.css").read_text(), content=content, captions=CAPTIONS, roles=_roles(content, directory),
-        agreement=AGREEMENT, number=number, figures={name: _svg(directory / "figures" / f"{stem}.svg") for name, stem in drawn.items()})
+        agreement=AGREEMENT, number=number, duration=duration, figures={name: _svg(directory / "figures" / f"{stem}.svg") for name, stem in drawn.items()})
     path = directory / "report.html"
     path.write_text(page, encoding="utf-8")
     (directory / "validation.md").write_text(markdown(content) + "\n", encoding="utf-8")
@@ -56,9 +56,14 @@ def number(value, form=".3g"):
     return "–" if value is None else f"{value:{form}}" if form != ".3g" or abs(value) < 100 else f"{value:.0f}"
 
 
+def duration(seconds):
+    """'40 s', '12 min' or '3.5 h'"""
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
 def _svg(file):
     """The drawing alone, to stand in a page: its points are links there."""
-    return re.sub(r"^.*?(?=<svg)", "", file.read_text(), count=1, flags=re.DOTALL)
+    return re.sub(r"^.*?(?=<svg)", "", file.read_text(), count=1, flags=re.DOTALL).replace(' target="_blank"', "")
 
 
 def _roles(content, directory):
@@ -113,7 +118,7 @@ def markdown(content):
     lines = ["# Comparison with measured data", (
         f"Made by `./halofix validate` on {content['date'][:10]}, halofix {about['version']} ({about['commit'][:10]}{dirty}); "
         f"resolution {content['resolution']}; {told} of {len(content['points'])} points predicted; "
-        f"{content['seconds_simulated'] / 60:.0f} minutes of simulation, {content['seconds_here'] / 60:.1f} of them or more in this call. "
+        f"the runs took {duration(content['seconds_simulated'])} in all, this call {duration(content['seconds_here'])}. "
         "A point without an interval is marked as such; what was not run says so.")]
     if len(content["commits"]) > 1:
         lines.append(f"Runs of {len(content['commits'])} states of the code are mixed: {', '.join(c[:18] for c in content['commits'])}.")
