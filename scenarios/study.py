@@ -180,6 +180,8 @@ class Study(Block):
         found, specimen = {}, self.specimen
         if specimen.levels is not None and len(specimen.levels) == 1:
             found["specimen.level"] = specimen.levels[0]
+        if specimen.density is not None:
+            found["specimen.grade"] = None  # a measured density replaces the nominal one of a grade
         for name in ("bmd", "bmd_kind", "density"):
             if (value := getattr(specimen, name)) is not None:
                 found[f"specimen.{name}"] = f"{number(value)} mg/cm^3" if isinstance(value, float) else value

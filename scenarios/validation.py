@@ -105,9 +105,12 @@ def _plans(study, folder, runs, resolution, samples, edits):
 
 
 def _carry_out(plans, ranks, resolution):
-    """Run what is not there, the cheap ones first; {directory name: why} of what could not be run."""
-    missing = {plan.directory: plan for plan in plans if plan.result is None}
-    ordered = sorted(missing.values(), key=lambda plan: plan.scenario.model != "axisymmetric")
+    """Run what is not there, nominal cases before samples and cheap ones first; {(study, arm): why} of what could not be run."""
+    missing = {}
+    for plan in plans:
+        if plan.result is None:
+            missing.setdefault(plan.directory, plan)
+    ordered = sorted(missing.values(), key=lambda plan: (plan.case.sample is not None, plan.scenario.model != "axisymmetric"))
     failed = {}
     for number, plan in enumerate(ordered, start=1):
         case = plan.case
