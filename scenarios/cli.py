@@ -166,6 +166,23 @@ def validate(
 
 
 @app.command()
+def verify(
+    out: Annotated[Path | None, _out("results/verify")] = None,
+    full: Annotated[bool, typer.Option("--full", help="Also the expensive checks: finest meshes, penalty, nonlocal length.")] = False,
+):
+    """Check that the equations are solved right.
+
+    Manufactured solutions, patch tests, closed forms, and convergence in mesh and step with Richardson extrapolation and grid
+    convergence index: some minutes on one core. Writes tables, figures and report.html.
+    """
+    from scenarios import verification
+
+    content = verification.verify(out, full)
+    print((out or Path("results/verify")) / "report.html")
+    raise typer.Exit(COMPLETED if all(check["passed"] for check in content["checks"]) else STOPPED_SHORT)
+
+
+@app.command()
 def schema():
     """Print the JSON Schema of scenario files.
 
