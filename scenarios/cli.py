@@ -183,6 +183,27 @@ def verify(
 
 
 @app.command()
+def credibility(
+    directories: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="DIR...", help="Directories of validations, verifications and results; by default results/validation "
+                       "and results/verify.", show_default=False),
+    ] = None,
+    out: Annotated[Path | None, _out("results/credibility")] = None,
+):
+    """List the evidence for the model's credibility that exists, and the gaps.
+
+    Against the factors of ASME V&V 40 and the categories of the FDA's guidance of 2023; each line links to the file that proves it.
+    """
+    from scenarios import credibility as index
+
+    content = index.credibility(directories or (), out)
+    for entry in content["factors"]:
+        print(f"{entry['heading']}: {len(entry['evidence'])} lines of evidence, {len(entry['gaps'])} gaps")
+    print((out or Path("results/credibility")) / "report.html")
+
+
+@app.command()
 def schema():
     """Print the JSON Schema of scenario files.
 

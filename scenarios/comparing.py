@@ -22,7 +22,8 @@ class Point:
 
     kind: arm, ratio, difference, direction, correlation or specimen; predicted of a direction: first over second;
     low, high: least and largest prediction over `samples` of the open inputs and the nominal one; runs: names of the run
-    directories; standardised: (predicted - measured) / sd; verdict: goal, accepted, missed, or '' without a measurement.
+    directories; standardised: (predicted - measured) / sd; verdict: goal, accepted, missed, or '' without a measurement; outcomes: keys
+    of the results that were compared.
     """
 
     study: str
@@ -41,6 +42,7 @@ class Point:
     why: str = ""
     runs: list = field(default_factory=list)
     verdict: str = ""
+    outcomes: str = ""
 
     @property
     def deviation(self):
@@ -79,11 +81,8 @@ class Outcomes:
             return None, "not run"
         return outcome_of(result.summary, outcome)
 
-    def count(self, arms):
-        """Number of samples of which every arm has a result."""
-        return len(self.sampled(arms))
-
     def sampled(self, arms):
+        """Numbers of the samples of which every arm has a result."""
         numbers = {key[2] for key in self.plans if key[2] is not None and key[0] in arms}
         return sorted(s for s in numbers if all(self.results.get((arm, None, s)) is not None for arm in arms
                                                 if (arm, None, s) in self.plans))
@@ -94,7 +93,7 @@ def points(study, outcomes, specimens=()):
     found = [_point(study, item, outcomes) for item in study.measured]
     for row in specimens:
         for outcome, measured in row.measured.items():
-            point = Point(study.name, study.role, study.kind, "specimen", f"{row.name}: {outcome}", unit(outcome), measured, n=1)
+            point = Point(study.name, study.role, study.kind, "specimen", f"{row.name}: {outcome}", unit(outcome), measured, n=1, outcomes=_keys([outcome]))
             point.predicted, point.why = outcomes.value(row.arm, outcome, row.name)
             plan = outcomes.plan(row.arm, row.name)
             point.runs = [plan.directory.name] if plan and outcomes.results.get((row.arm, row.name, None)) else []
@@ -102,9 +101,15 @@ def points(study, outcomes, specimens=()):
     return found
 
 
+def _keys(outcomes):
+    """Keys of outcomes, without their steps, as a text."""
+    return " ".join(dict.fromkeys(outcome.rpartition(".")[2] for outcome in outcomes))
+
+
 def _point(study, item, outcomes):
     point = Point(study.name, study.role, study.kind, item.kind, item.words(), item.unit, item.given, item.spread, item.n)
     point.predicted, point.why = _predicted(item, outcomes)
+    point.outcomes = _keys(outcome for _, outcome in item.sides)
     arms = [arm for arm, _ in item.sides]
     point.runs = list(dict.fromkeys(outcomes.plan(arm).directory.name for arm in arms
                                     if outcomes.results.get((arm, None, None)) is not None))

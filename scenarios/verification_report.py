@@ -61,6 +61,7 @@ def _loglog(check, path):
             ax.loglog([row["h"] for row in rows], [row[f"{norm} error"] for row in rows], line, color=RUN_COLOURS[index],
                       label=f"{model}, {norm} (order {rows[-1][f'{norm} order']:.2f})")
     ax.set(xlabel="cell size over edge", ylabel="relative error")
+    ax.xaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
     ax.legend()
     fig.savefig(path)
     plt.close(fig)
