@@ -10,9 +10,11 @@ from copy import deepcopy
 
 import numpy as np
 
+from materials import library
 from materials.law import quadric
 
-POROUS = ("trabecular", "pedicle", "posterior", "foam")
+BONES = ("trabecular", "pedicle", "posterior")
+POROUS = (*BONES, "foam")
 # von Mises is open along the pressure axis and has no closest point there; 0.49 in place of 0.5 closes it far away
 INTERACTION = 0.49
 # stiffer than any contact penalty of bone (some 1e4 MPa/mm) and never broken
@@ -53,9 +55,18 @@ def set_friction(problem, value):
             interface["friction"] = float(value)
 
 
+def set_fatigue_life(problem, value):
+    """Cycles that bone stands at its yield stress."""
+    share = value / library.load("calibrated").fatigue_life_at_yield
+    for law in problem["laws"]:
+        if law["name"] in BONES and law["fatigue"]:
+            law["fatigue"]["life"] *= float(share)
+
+
 ABLATIONS = {"von_mises": ("von Mises bone", von_mises), "bonded_threads": ("bonded threads", bonded_threads),
              "no_predamage": ("no insertion damage", no_predamage)}
-INPUTS = {"model.friction": set_friction, "model.insertion_damage": set_insertion_damage}
+INPUTS = {"model.friction": set_friction, "model.insertion_damage": set_insertion_damage,
+          "model.fatigue_life_at_yield": set_fatigue_life}
 
 
 def edited(problem, edits):

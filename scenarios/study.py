@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 from pydantic_core import PydanticCustomError
 
+from materials.ablation import INPUTS
 from scenarios.result import NUMBERS
 from scenarios.spec import (
     LEVELS, BmdKind, Block, BoneDensity, Core, Diameter, Length, Material, Pitch, default, required,
@@ -28,7 +29,7 @@ OUTCOMES = tuple(dict.fromkeys(key for numbers in NUMBERS.values() for key, *_ i
 OUTCOME = re.compile(r"(?:(?P<kind>cycle|pullout)(?:\[(?P<number>[1-9]\d?)\])?\.)?(?P<key>\w+)$")
 DIRECTION = re.compile(r"\s*(?P<first>[^<>~]+?)\s*(?P<sign>[<>~])\s*(?P<second>[^<>~]+?)\s*$")
 SAME = 0.2  # `a ~ b`, no difference found: predictions within the share that a ratio may be off
-MODEL_INPUTS = ("model.friction", "model.insertion_damage")  # inputs of the laws: materials.ablation.INPUTS
+MODEL_INPUTS = tuple(INPUTS)  # open inputs of the laws, which no scenario names
 
 Text = Annotated[str, Field(min_length=1)]
 Count = Annotated[int, Field(strict=True, ge=1, le=100_000)]

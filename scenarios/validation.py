@@ -26,6 +26,7 @@ from scenarios.variation import varied
 SHIPPED = ROOT / "benchmarks" / "cadaveric" / "studies"
 FLAT_SAMPLES = 8    # of an axisymmetric arm, which takes seconds; a solid one takes minutes, so it is sampled on request only
 RATIOS = "ratios"
+WORSE = 1.0         # percentage points by which a wrong model must miss more to be called worse
 
 
 def validate(files=(), out=None, ranks=None, resolution=None, samples=None, run=True, ablation=False):
@@ -175,7 +176,8 @@ def ablations(found):
             own, other = (100 * sum(column) / len(errors) for column in zip(*errors))
             rows.append({"model": ABLATIONS[name][0], "group": group, "points": len(errors), "MAPE_own_percent": own,
                          "MAPE_percent": other, "worse_by_percent": other - own,
-                         "says": "worse" if other > own + 1 else "not worse: it does not earn its place here"})
+                         "says": "worse" if other > own + WORSE else "nothing here depends on it" if abs(other - own) < 1e-6 else
+                         "not worse: it does not earn its place here"})
         for variant in right:
             rankings = [ranking for (_, v), (_, ranking) in found.items() if v == variant and ranking
                         and ranking["role"] == "validation"]

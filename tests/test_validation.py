@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from materials import library
 from materials.ablation import ABLATIONS, edited
 from scenarios import case_runs, cli, comparing, publication, study_loader, validation, validation_report
 from scenarios.agreement import agreement, correlation, distinct, standardised
@@ -142,6 +143,9 @@ def test_edits_change_one_thing_each():
     found = edited(posed, {"model.friction": 0.45, "model.insertion_damage": 0.1})
     assert found["interfaces"]["screw_trabecular"]["friction"] == 0.45 and found["insertion"]["damage"] == 0.1
     assert found["edits"] == {"model.friction": 0.45, "model.insertion_damage": 0.1}
+    longer = edited(posed, {"model.fatigue_life_at_yield": 140.0})["laws"][1]["fatigue"]["life"]
+    assert longer == pytest.approx(
+        posed["laws"][1]["fatigue"]["life"] * 140 / library.load("calibrated").fatigue_life_at_yield)
     assert json.dumps(posed) == before and edited(posed, {}) == posed
     with pytest.raises(KeyError):
         edited(posed, {"nonsense": True})
