@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 import json
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated, Literal, get_args, get_origin
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.json_schema import GenerateJsonSchema
@@ -196,7 +196,7 @@ def _missing(model, path, around):
     if model is spec.Vertebra and path[-1] == "level" and "shape" not in around:
         return f"missing; a specimen is {SHAPES}"
     how = f"such as `{path[-1]}: {quantity.example}`" if quantity else ""
-    if not how and get_args(field.annotation) and not _model_in(field.annotation):
+    if get_origin(field.annotation) is Literal:
         how = f"one of {', '.join(map(str, get_args(field.annotation)))}"
     return f"missing; give {field.description}" + (f", {how}" if how else "")
 

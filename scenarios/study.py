@@ -11,7 +11,7 @@ import re
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
-from pydantic_core import PydanticCustomError
+from pydantic_core import PydanticCustomError, core_schema
 
 from materials.ablation import INPUTS
 from scenarios.result import NUMBERS
@@ -33,7 +33,33 @@ MODEL_INPUTS = tuple(INPUTS)  # open inputs of the laws, which no scenario names
 
 Text = Annotated[str, Field(min_length=1)]
 Count = Annotated[int, Field(strict=True, ge=1, le=100_000)]
-Amount = str | float | int
+
+
+@dataclass(frozen=True)
+class Kinds:
+    """Annotation of a value that may be of several kinds and passes unchanged; allowed: which, in words."""
+
+    kinds: tuple
+    allowed: str
+
+    def check(self, value):
+        if isinstance(value, bool) or not isinstance(value, self.kinds) or value == "":
+            raise _refused(f"`{value}` is not possible here", self.allowed)
+        if isinstance(value, list) and not (len(value) == 2 and all(isinstance(item, str) for item in value)):
+            raise _refused(f"`{value}` is not a pair of words", self.allowed)
+        return value
+
+    def __get_pydantic_core_schema__(self, source, handler):
+        return core_schema.no_info_plain_validator_function(self.check)
+
+
+def _refused(wrong, allowed):
+    return PydanticCustomError("quantity", "{wrong}; allowed is {allowed}", {"wrong": wrong, "allowed": allowed})
+
+
+Amount = Annotated[Any, Kinds((str, float, int), "a number with its unit, such as `207 N`, or without one where it has none, such as `1.45`")]
+Outcome = Annotated[Any, Kinds((str, list), "the key of a result, such as peak_force_N, or one for each of two arms in `[ ]`")]
+Base = Annotated[Any, Kinds((str, dict), "a scenario file, or a scenario written out below")]
 
 
 class ReportedSpecimen(Block):
@@ -90,7 +116,7 @@ class Measured(Block):
     between: Annotated[list[Text], Field(min_length=2, max_length=2)] | None = default(
         None, "none", "of a correlation: [path of an input, outcome]"
     )
-    outcome: Text | list[Text] | None = default(None, "none", "key of the result, or one for each of the two arms")
+    outcome: Outcome | None = default(None, "none", "key of the result, or one for each of the two arms")
     mean: Amount | None = default(None, "a blind study", "mean of an arm, with its unit")
     value: Amount | None = default(None, "a blind study", "ratio, difference or correlation")
     sd: Amount | None = default(None, NOT_GIVEN, "standard deviation, with its unit")
@@ -159,14 +185,14 @@ class Study(Block):
         None, "name of the file", "what to call it in reports"
     )
     citation: Text = required("who published it, where and when, in quotes")
-    doi: Annotated[str, Field(pattern=r"^10\.\d+/\S+$")] | None = default(None, "none", "such as `10.1177/2192568220919123`")
+    doi: Text | None = default(None, "none", "such as `10.1177/2192568220919123`")
     role: Literal["calibration", "validation", "blind"] = required(
-        "calibration (a constant was fitted to it), validation (predicted) or blind (predicted before the result was known)"
+        "what it is for: a constant is fitted to it, it is predicted, or predicted while its result is not known"
     )
     kind: Literal["cadaveric", "synthetic", "animal"] = required("what was tested")
     specimen: ReportedSpecimen = default(ReportedSpecimen(), NOT_GIVEN, "the specimens as the source describes them")
     screw: ReportedScrew = default(ReportedScrew(), NOT_GIVEN, "the screw as the source describes it")
-    base: Text | dict[str, Any] = required("scenario that the arms vary: a file (path from this file) or written out here")
+    base: Base = required("the scenario that the arms vary: a file (path from this file) or written out here")
     arms: Annotated[dict[str, Any], Field(min_length=1)] = required(
         "the arms, each `name: {dotted path: value}`, `name: file.yaml`, or changes with another `base:`"
     )
@@ -218,10 +244,13 @@ def unit(outcome):
 def amount(value, into):
     """What a study says as a float in the unit `into` ('' for a plain number); PydanticCustomError with a sentence."""
     if into:
-        return Quantity(into, -1e9, 1e9, f"207 {into}").convert(value)
+        quantity = Quantity(into, -1e9, 1e9, f"207 {into}")
+        try:
+            return quantity.convert(value)
+        except PydanticCustomError as error:
+            raise _refused(error.context["wrong"], f"{quantity.kind} with its unit, such as `{quantity.example}`") from None
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise PydanticCustomError("quantity", "{wrong}; allowed is {allowed}", {
-            "wrong": f"`{value}` is not a plain number", "allowed": "a number without unit, such as `1.45`"})
+        raise _refused(f"`{value}` is not a plain number", "a number without unit, such as `1.45`")
     return float(value)
 
 

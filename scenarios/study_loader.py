@@ -6,6 +6,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+import re
 
 from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
@@ -19,6 +20,7 @@ from scenarios.study import DIRECTION, MODEL_INPUTS, OUTCOME, OUTCOMES, Measured
 from scenarios.trouble import BadInput
 from scenarios.units import number
 
+DOI = re.compile(r"10\.\d{4,}/\S+")
 ROUNDING = 0.03  # by which a ratio may miss that of the means it was computed from
 
 
@@ -90,6 +92,12 @@ class _View:
 
 
 # -- rules: each takes a _View and yields (path, sentence) -------------------------------------------------------------
+
+
+def _doi(view):
+    doi = view.data.get("doi")
+    if isinstance(doi, str) and not DOI.fullmatch(doi):
+        yield ("doi",), f"`{doi}` is no DOI; write it without address, such as `10.1177/2192568220919123`"
 
 
 def _empty(view):
@@ -394,5 +402,5 @@ def _role(role):
     return "a validation" if role == "validation" else f"`{role}`"
 
 
-_RULES = [_empty, _fitted, _kinds, _named_arms, _outcomes, _numbers, _agree_with_means, _reported, _arms, _assumed, _produced, _open,
+_RULES = [_doi, _empty, _fitted, _kinds, _named_arms, _outcomes, _numbers, _agree_with_means, _reported, _arms, _assumed, _produced, _open,
           _specimens]
