@@ -14,6 +14,7 @@ from pydantic import Field
 from pydantic_core import PydanticCustomError, core_schema
 
 from materials.ablation import INPUTS
+from scenarios.document import document_of
 from scenarios.result import NUMBERS
 from scenarios.spec import (
     LEVELS, BmdKind, Block, BoneDensity, Core, Diameter, Length, Material, Pitch, default, required,
@@ -281,12 +282,26 @@ def arm_text(study, folder, arm, changes=None):
     if isinstance(own, str):
         given, own = own, {}
     own = dict(own)
-    text = base_text(own.pop("base", given or study.base), folder)
+    text = readable(base_text(own.pop("base", given or study.base), folder))
     assumed = {path: a.value for path, a in study.assumed.items() if a.value is not None}
     for path, value in (study.reported | assumed).items():
         if path not in own:
             text = _if_there(text, path, value)
-    return varied(text, own | (changes or {}) | {"name": f"{study.name}, {arm}"[:80]})
+    try:
+        return varied(text, own | (changes or {}) | {"name": f"{study.name}, {arm}"[:80]})
+    except (AttributeError, KeyError, TypeError) as error:  # such as a step of a protocol that the arm has made a word
+        raise BadInput(f"its changes do not fit together ({type(error).__name__}: {error})") from None
+
+
+def readable(text):
+    """`text`, if values of it can be replaced; BadInput with what keeps that from being done."""
+    document = document_of(text)
+    steps = document.data.get("protocol") if isinstance(document.data, dict) else None
+    if document.problems:
+        raise BadInput(f"its base scenario: {document.problems[0].text('')[1:]}")
+    if not isinstance(steps, list) or not all(isinstance(step, dict) and step for step in steps):
+        raise BadInput("its base scenario has no `protocol` with steps")
+    return text
 
 
 def _if_there(text, path, value):
@@ -307,6 +322,8 @@ def base_text(base, folder):
         out = StringIO()
         YAML().dump(base, out)
         return out.getvalue()
+    if not isinstance(base, str):
+        raise BadInput(f"`base: {base}` is neither a scenario file nor a scenario")
     file = Path(folder) / base
     try:
         return file.read_text(encoding="utf-8-sig")

@@ -4,6 +4,7 @@
     load(file) -> (Study, Path)     raises loader.BadScenario; Path: the folder that its paths start from
 """
 
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 import re
@@ -21,6 +22,7 @@ from scenarios.trouble import BadInput
 from scenarios.units import number
 
 DOI = re.compile(r"10\.\d{4,}/\S+")
+LEAST = {"citation": "?", "role": "validation", "kind": "synthetic"}  # in place of what cannot be read, to judge the rest
 ROUNDING = 0.03  # by which a ratio may miss that of the means it was computed from
 
 
@@ -75,7 +77,8 @@ class _View:
     """What of a study could be read, so that contradictions between good values are found beside errors elsewhere."""
 
     def __init__(self, document, found, file):
-        self.document, self.study, self.folder, self.stem, self.warnings = document, found, file.parent, file.stem, []
+        self.document, self.folder, self.stem, self.warnings = document, file.parent, file.stem, []
+        self.study = found or _without(document)
         self.data = document.data
         self.role = self.data.get("role")
         arms = self.data.get("arms")
@@ -89,6 +92,33 @@ class _View:
                 continue
         self.texts = {}  # arm -> Scenario text, of the arms that can be read
         self.scenarios = {}
+
+
+def _without(document):
+    """The Study that is left of a Document when what is wrong with it is taken out; None if that is not enough."""
+    data = LEAST | deepcopy(document.data)
+    for _ in range(len(document.flagged) + 1):
+        try:
+            return Study.model_validate(data)
+        except ValidationError as error:
+            wrong = [item["loc"] for item in error.errors(include_url=False)]
+        # from the end, so that what is taken out of a list does not move what is still to be taken out
+        for path in sorted(wrong, key=lambda path: [str(part).zfill(6) for part in path], reverse=True):
+            if not _taken_out(data, path):
+                _taken_out(data, path[:-1])  # what a block lacks costs the block
+        data = LEAST | data
+    return None
+
+
+def _taken_out(data, path):
+    """Whether there was a value at `path`, which is deleted."""
+    try:
+        for part in path[:-1]:
+            data = data[part]
+        del data[path[-1]]
+        return True
+    except (KeyError, IndexError, TypeError):
+        return False
 
 
 # -- rules: each takes a _View and yields (path, sentence) -------------------------------------------------------------

@@ -123,6 +123,9 @@ def test_refused_with_its_line(case, tmp_path):
 def test_all_that_is_wrong_is_told_at_once(tmp_path):
     found = problems(tmp_path, ("kind: synthetic", "kind: synthetc"), ("mean: 0.4 kN", "mean: 0.4"), ("{ratio: [thick, index]", "{ratio: [thik, index]"))
     assert len(found) == 3 and "synthetic" in found[0] and ":11:" in found[1] and ":13:" in found[2]
+    found = problems(tmp_path, ("kind: synthetic", "kind: synthetc"), ("screw.core_diameter: 5 mm", "screw.core_diameter: 8 mm"),
+                     ("uniform: [0.1, 0.2]", "uniform: [0.2, 0.1]"), ('why: "usual"', "why: 3"))
+    assert [text.split(":")[1] for text in found] == ["3", "9", "16", "19"], "the rest of a file is judged beside what cannot be read"
 
 
 def test_a_study_that_a_constant_was_fitted_to_is_no_validation(tmp_path, monkeypatch):
