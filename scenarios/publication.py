@@ -12,9 +12,32 @@ FROZEN = ("study", "what", "predicted", "low", "high", "unit", "date", "version"
 INTRODUCTION = """\
 # Cadaver and foam studies
 
-`studies/` holds published experiments as files: what was tested, what was measured, what the source does not give and what is assumed
-in its place. `./halofix validate` simulates them and compares; `./halofix check FILE` checks one. This page is written by
-`./halofix validate --publish`.
+`studies/` holds published experiments as files. `./halofix validate` simulates them and compares; `./halofix check FILE` checks one. This page
+is written by `./halofix validate --publish`.
+
+A study of one's own is a file like these:
+
+```yaml
+citation: "Our laboratory 2030"
+role: validation                 # or calibration (a constant is fitted to it), blind (its results are not known yet)
+kind: cadaveric                  # or synthetic, animal
+specimen: {levels: [L3], n: 8, bmd: 74 mg/cm^3, bmd_sd: 12 mg/cm^3, bmd_kind: qct_ha}    # what is known; set in every arm
+screw: {diameter: 6.5 mm, length: 45 mm}
+base: native.yaml                # scenario that the arms vary; a path from this file, or written out here
+arms:
+  native: {}
+  thick: {screw.diameter: 7.5 mm, screw.core_diameter: 5.5 mm}     # dotted path: value
+measured:
+  - {arm: native, outcome: peak_force_N, mean: 0.41 kN, sd: 120 N, n: 8}
+  - {ratio: [thick, native], outcome: peak_force_N, value: 1.2}    # also difference, direction: thick > native, correlation
+specimens: specimens.csv         # optional, one row a specimen: specimen, arm, specimen.bmd (mg/cm^3), peak_force_N, curve
+assumed:
+  screw.pitch: {value: 2.75 mm, why: "not measured"}
+open:                            # sampled for the interval of each prediction
+  model.insertion_damage: {uniform: [0.1, 0.5], why: "not measured"}
+```
+
+An outcome is a key of result.json; of one of several cycles it is written `"cycle[2].load_at_loosening_N"`.
 """
 
 
