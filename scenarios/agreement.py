@@ -6,7 +6,7 @@ R2, MAPE and RMSE are scikit-learn's, correlations and tests scipy's. All take a
 import numpy as np
 from scipy import stats
 
-LIMITS = 1.96       # Bland and Altman: limits of agreement hold 95 % of normal differences
+LIMITS = 1.96  # Bland and Altman: limits of agreement hold 95 % of normal differences
 SIGNIFICANT = 0.05
 
 
@@ -20,14 +20,29 @@ def agreement(measured, predicted):
     from sklearn.metrics import mean_absolute_percentage_error, r2_score, root_mean_squared_error
 
     m, p = np.asarray(measured, float), np.asarray(predicted, float)
-    found = dict.fromkeys(("R2", "concordance", "MAPE_percent", "RMSE", "bias", "lower_limit", "upper_limit", "Pearson_r",
-                           "Spearman_rho", "Kendall_tau"))
+    found = dict.fromkeys(
+        (
+            "R2",
+            "concordance",
+            "MAPE_percent",
+            "RMSE",
+            "bias",
+            "lower_limit",
+            "upper_limit",
+            "Pearson_r",
+            "Spearman_rho",
+            "Kendall_tau",
+        )
+    )
     found = {"n": len(m)} | found
     if not len(m):
         return found
     difference = p - m
-    found |= {"MAPE_percent": 100 * float(mean_absolute_percentage_error(m, p)), "RMSE": float(root_mean_squared_error(m, p)),
-              "bias": float(difference.mean())}
+    found |= {
+        "MAPE_percent": 100 * float(mean_absolute_percentage_error(m, p)),
+        "RMSE": float(root_mean_squared_error(m, p)),
+        "bias": float(difference.mean()),
+    }
     if len(m) < 2:
         return found
     spread = LIMITS * float(difference.std(ddof=1))
@@ -38,8 +53,11 @@ def agreement(measured, predicted):
         return found
     covariance = np.cov(m, p, bias=True)
     found["concordance"] = float(2 * covariance[0, 1] / (covariance[0, 0] + covariance[1, 1] + (m.mean() - p.mean()) ** 2))
-    return found | {"Pearson_r": float(stats.pearsonr(m, p).statistic), "Spearman_rho": float(stats.spearmanr(m, p).statistic),
-                    "Kendall_tau": float(stats.kendalltau(m, p).statistic)}
+    return found | {
+        "Pearson_r": float(stats.pearsonr(m, p).statistic),
+        "Spearman_rho": float(stats.spearmanr(m, p).statistic),
+        "Kendall_tau": float(stats.kendalltau(m, p).statistic),
+    }
 
 
 def standardised(predicted, mean, sd):

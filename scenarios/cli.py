@@ -139,10 +139,10 @@ def validate(
     ] = None,
     run: Annotated[bool, typer.Option("--run/--no-run", help="Run what is missing, or use only what is there.")] = True,
     ablation: Annotated[
-        bool, typer.Option("--ablation", help="Run each study with deliberately wrong models as well, and say how much worse they are.")
+        bool, typer.Option("--ablation", help="Run deliberately wrong models as well, and say how much worse they are.")
     ] = False,
     publish: Annotated[
-        bool, typer.Option("--publish", help="Write the tables to benchmarks/cadaveric/README.md and freeze the blind predictions there.")
+        bool, typer.Option("--publish", help="Write benchmarks/cadaveric/README.md and freeze the blind predictions there.")
     ] = False,
 ):
     """Compare published experiments with simulations of them.

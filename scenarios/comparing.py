@@ -1,7 +1,7 @@
 """From runs and measurements to points: what was measured, what is predicted, within which interval, and how far off.
 
-    points(study, ...)      one Point for each measured thing of a study and each specimen of its table
-    ranking(study, points)  whether what was measured to be stronger is predicted to be stronger
+    points(study, outcomes)     one Point for each measured thing of a study and each specimen of its table
+    ranking(study, outcomes)    whether what was measured to be stronger is predicted to be stronger
 """
 
 from dataclasses import asdict, dataclass, field
@@ -11,9 +11,9 @@ from scenarios import agreement
 from scenarios.study import SAME, Measured, outcome_of, unit
 from scenarios.variation import value_at
 
-GOAL, ACCEPTED = 0.10, 0.20     # of a ratio
-ABSOLUTE = 0.30                 # of a mean of cadaver specimens without a reported SD, or a difference of means
-FOAM = 0.05                     # of a mean of foam blocks, which scatter by a few per cent only
+GOAL, ACCEPTED = 0.10, 0.20  # of a ratio
+ABSOLUTE = 0.30  # of a mean of cadaver specimens without a reported SD, or a difference of means
+FOAM = 0.05  # of a mean of foam blocks, which scatter by a few per cent only
 
 
 @dataclass
@@ -22,8 +22,8 @@ class Point:
 
     kind: arm, ratio, difference, direction, correlation or specimen; predicted of a direction: first over second;
     low, high: least and largest prediction over `samples` of the open inputs and the nominal one; runs: names of the run
-    directories; standardised: (predicted - measured) / sd; verdict: goal, accepted, missed, or '' without a measurement; outcomes: keys
-    of the results that were compared.
+    directories; standardised: (predicted - measured) / sd; verdict: goal, accepted, missed, or '' without a measurement;
+    outcomes: keys of the results that were compared.
     """
 
     study: str
@@ -58,8 +58,12 @@ class Point:
     def row(self):
         """The point as a row of a table."""
         deviation = self.deviation
-        return {**asdict(self), "runs": " ".join(self.runs), "standardised": self.standardised,
-                "deviation_percent": None if deviation is None else 100 * deviation}
+        return {
+            **asdict(self),
+            "runs": " ".join(self.runs),
+            "standardised": self.standardised,
+            "deviation_percent": None if deviation is None else 100 * deviation,
+        }
 
 
 class Outcomes:
@@ -84,8 +88,11 @@ class Outcomes:
     def sampled(self, arms):
         """Numbers of the samples of which every arm has a result."""
         numbers = {key[2] for key in self.plans if key[2] is not None and key[0] in arms}
-        return sorted(s for s in numbers if all(self.results.get((arm, None, s)) is not None for arm in arms
-                                                if (arm, None, s) in self.plans))
+        return sorted(
+            s
+            for s in numbers
+            if all(self.results.get((arm, None, s)) is not None for arm in arms if (arm, None, s) in self.plans)
+        )
 
 
 def points(study, outcomes, specimens=()):
@@ -93,7 +100,17 @@ def points(study, outcomes, specimens=()):
     found = [_point(study, item, outcomes) for item in study.measured]
     for row in specimens:
         for outcome, measured in row.measured.items():
-            point = Point(study.name, study.role, study.kind, "specimen", f"{row.name}: {outcome}", unit(outcome), measured, n=1, outcomes=_keys([outcome]))
+            point = Point(
+                study.name,
+                study.role,
+                study.kind,
+                "specimen",
+                f"{row.name}: {outcome}",
+                unit(outcome),
+                measured,
+                n=1,
+                outcomes=_keys([outcome]),
+            )
             point.predicted, point.why = outcomes.value(row.arm, outcome, row.name)
             plan = outcomes.plan(row.arm, row.name)
             point.runs = [plan.directory.name] if plan and outcomes.results.get((row.arm, row.name, None)) else []
@@ -111,8 +128,11 @@ def _point(study, item, outcomes):
     point.predicted, point.why = _predicted(item, outcomes)
     point.outcomes = _keys(outcome for _, outcome in item.sides)
     arms = [arm for arm, _ in item.sides]
-    point.runs = list(dict.fromkeys(outcomes.plan(arm).directory.name for arm in arms
-                                    if outcomes.results.get((arm, None, None)) is not None))
+    point.runs = list(
+        dict.fromkeys(
+            outcomes.plan(arm).directory.name for arm in arms if outcomes.results.get((arm, None, None)) is not None
+        )
+    )
     numbers = outcomes.sampled(arms)
     spread = [value for sample in numbers if (value := _predicted(item, outcomes, sample)[0]) is not None]
     if spread and point.predicted is not None:
@@ -164,7 +184,9 @@ def _judged(point, item=None):
         point.verdict = "goal" if off <= GOAL else "accepted" if off <= ACCEPTED else "missed"
     elif point.kind == "correlation":
         # specimens scatter by more than what the arms vary: a model without that scatter should correlate at least as well
-        point.verdict = "goal" if point.predicted * point.measured > 0 and abs(point.predicted) >= abs(point.measured) else "missed"
+        point.verdict = (
+            "goal" if point.predicted * point.measured > 0 and abs(point.predicted) >= abs(point.measured) else "missed"
+        )
     elif point.material == "synthetic" and point.kind in ("arm", "specimen"):
         point.verdict = "goal" if off <= FOAM else "missed"
     elif point.sd is not None:
@@ -201,7 +223,14 @@ def ranking(study, outcomes):
             right += 1
         else:
             wrong.append(f"{stronger[0]} > {weaker[0]}")
-    return {"study": study.name, "role": study.role, "pairs": len(pairs), "right": right, "untold": untold, "wrong": "; ".join(wrong)}
+    return {
+        "study": study.name,
+        "role": study.role,
+        "pairs": len(pairs),
+        "right": right,
+        "untold": untold,
+        "wrong": "; ".join(wrong),
+    }
 
 
 def _order(item: Measured):

@@ -21,13 +21,21 @@ from scenarios.solve import ROOT
 from scenarios.trouble import BadInput
 from scenarios.validation_report import number
 
-USUAL = ("validation", "verify")        # folders of results/ that are looked into unless others are named
-CONTEXT = ("Comparison of pedicle screws, halos, cements and revisions by pullout strength and load or cycles to loosening, under laboratory "
-           "conditions; not a prediction for a patient.")
+USUAL = ("validation", "verify")  # folders of results/ that are looked into unless others are named
+CONTEXT = (
+    "Comparison of pedicle screws, halos, cements and revisions by pullout strength and load or cycles to loosening, under "
+    "laboratory conditions; not a prediction for a patient."
+)
 LIBRARIES = ("bone", "cement", "fatigue", "fibrous", "foam", "interface", "metal")
-UNSURE = ("check original", "choice", "estimate", "not fitted", "not yet fitted")   # words in a source that is none
-QUANTITIES = {"pullout strength": "peak_force_N", "load at loosening": "load_at_loosening_N", "cycles to loosening": "cycles_to_loosening",
-              "stiffness": "stiffness_N_per_mm", "micromotion": "micromotion_um", "thickness of the halo": "halo_thickness_mm"}
+UNSURE = ("check original", "choice", "estimate", "not fitted", "not yet fitted")  # words in a source that is none
+QUANTITIES = {
+    "pullout strength": "peak_force_N",
+    "load at loosening": "load_at_loosening_N",
+    "cycles to loosening": "cycles_to_loosening",
+    "stiffness": "stiffness_N_per_mm",
+    "micromotion": "micromotion_um",
+    "thickness of the halo": "halo_thickness_mm",
+}
 
 
 class Evidence:
@@ -49,8 +57,12 @@ class Evidence:
 
     def points(self):
         """(file, point) of every validation point that is predicted and counts."""
-        return [(file, p) for file, content in self.validations for p in content["points"]
-                if p["role"] == "validation" and p["predicted"] is not None]
+        return [
+            (file, p)
+            for file, content in self.validations
+            for p in content["points"]
+            if p["role"] == "validation" and p["predicted"] is not None
+        ]
 
     def check(self, name):
         return [(file, c) for file, content in self.verifications for c in content["checks"] if c["name"] == name]
@@ -68,9 +80,13 @@ def _json(file):
 
 def _checks(*names, missing):
     def find(evidence):
-        found = [(f"{c['title']}: {c['found']}" + ("" if c["passed"] else " (NOT as asked)"), file)
-                 for name in names for file, c in evidence.check(name)]
+        found = [
+            (f"{c['title']}: {c['found']}" + ("" if c["passed"] else " (NOT as asked)"), file)
+            for name in names
+            for file, c in evidence.check(name)
+        ]
         yield from found or [(missing, None)]
+
     return find
 
 
@@ -85,8 +101,12 @@ def quality(evidence):
 
 
 def solver_error(evidence):
-    balances = [(abs(step["energy_balance_error"]), file) for file, run in evidence.runs for step in run.get("steps", ())
-                if step.get("energy_balance_error") is not None]
+    balances = [
+        (abs(step["energy_balance_error"]), file)
+        for file, run in evidence.runs
+        for step in run.get("steps", ())
+        if step.get("energy_balance_error") is not None
+    ]
     if not balances:
         yield "no energy balance of any run", None
         return
@@ -98,10 +118,19 @@ def solver_error(evidence):
 
 
 def use_error(evidence):
-    traced = [file for file, _ in evidence.runs if (file.parent / "resolved.yaml").exists() and (file.parent / "provenance.json").exists()]
+    traced = [
+        file
+        for file, _ in evidence.runs
+        if (file.parent / "resolved.yaml").exists() and (file.parent / "provenance.json").exists()
+    ]
     if traced:
-        yield (f"{len(traced)} of {len(evidence.runs)} runs keep every input with unit and source and the versions that made them; inputs are "
-               "checked before a run"), traced[0].parent / "resolved.yaml"
+        yield (
+            (
+                f"{len(traced)} of {len(evidence.runs)} runs keep every input with unit and source and the versions that made "
+                "them; inputs are checked before a run"
+            ),
+            traced[0].parent / "resolved.yaml",
+        )
     else:
         yield "no run keeps its resolved inputs", None
     warned = sum(bool(run.get("warnings")) for _, run in evidence.runs)
@@ -115,13 +144,19 @@ def discretisation(evidence):
     for file, content in evidence.validations:
         by_resolution.setdefault(content["resolution"], []).append((file, content))
     if len(by_resolution) < 2:
-        yield "no study was simulated at two resolutions, so the discretisation error of the compared numbers themselves is not known", None
+        yield (
+            "no study was simulated at two resolutions, so the discretisation error of the compared numbers themselves is not known",
+            None,
+        )
         return
     first, second = list(by_resolution.values())[:2]
     (file, one), (_, other) = first[0], second[0]
     values = {(p["study"], p["what"]): p["predicted"] for p in other["points"]}
-    changes = [abs(p["predicted"] / values[p["study"], p["what"]] - 1) for p in one["points"]
-               if p["predicted"] and values.get((p["study"], p["what"]))]
+    changes = [
+        abs(p["predicted"] / values[p["study"], p["what"]] - 1)
+        for p in one["points"]
+        if p["predicted"] and values.get((p["study"], p["what"]))
+    ]
     if changes:
         yield f"{len(changes)} compared numbers at two resolutions differ by at most {100 * max(changes):.1f} %", file
 
@@ -132,8 +167,13 @@ def model_form(evidence):
         for row in content["ablation"]:
             if "MAPE_percent" in row:
                 found = True
-                yield (f"{row['model']}, {row['group']}: error {row['MAPE_percent']:.0f} % instead of {row['MAPE_own_percent']:.0f} % "
-                       f"({row['says']})"), file
+                yield (
+                    (
+                        f"{row['model']}, {row['group']}: error {row['MAPE_percent']:.0f} % instead of "
+                        f"{row['MAPE_own_percent']:.0f} % ({row['says']})"
+                    ),
+                    file,
+                )
     if not found:
         yield "no deliberately wrong model was compared; `./halofix validate --ablation` does", None
     if (theory := ROOT / "fem" / "THEORY.md").exists():
@@ -145,7 +185,10 @@ def inputs(evidence):
     unsure = [f"{name}.{key}" for name, key, value in values if any(word in value.source for word in UNSURE)]
     yield f"{len(values)} material values, each with unit, range and source", ROOT / "materials" / "library"
     if unsure:
-        yield f"the source of {len(unsure)} of them is a choice, an estimate or still to be checked, such as {', '.join(unsure[:3])}", None
+        yield (
+            f"the source of {len(unsure)} of them is a choice, an estimate or still to be checked, such as {', '.join(unsure[:3])}",
+            None,
+        )
     yield from intervals(evidence)
 
 
@@ -162,13 +205,20 @@ def calibration(evidence):
     file = ROOT / "materials" / "calibrated.yaml"
     for name, value in vars(library.load("calibrated")).items():
         if value.fitted:
-            yield f"{name} = {value:g} {value.unit}, interval {value.fitted['interval']}, fitted on {', '.join(value.fitted['on'])}, {value.fitted['date']}", file
+            yield (
+                f"{name} = {value:g} {value.unit}, interval {value.fitted['interval']}, fitted on "
+                f"{', '.join(value.fitted['on'])}, {value.fitted['date']}",
+                file,
+            )
         else:
             yield f"{name} = {value:g} {value.unit} is not fitted to mechanical tests", None
     for path, content in evidence.validations:
         for p in content["points"]:
             if p["role"] == "calibration" and p["predicted"] is not None:
-                yield f"{p['study']}, {p['what']}: {number(p['predicted'])} against {number(p['measured'])} {p['unit']}", path
+                yield (
+                    f"{p['study']}, {p['what']}: {number(p['predicted'])} against {number(p['measured'])} {p['unit']}",
+                    path,
+                )
 
 
 def samples(evidence):
@@ -177,8 +227,10 @@ def samples(evidence):
 
 def _described(points):
     """'3 points, 2 with n, 1 with SD' of a study."""
-    return (f"{len(points)} compared numbers, {sum(p['n'] is not None for p in points)} with the number of specimens, "
-            f"{sum(p['sd'] is not None for p in points)} with their standard deviation")
+    return (
+        f"{len(points)} compared numbers, {sum(p['n'] is not None for p in points)} with the number of specimens, "
+        f"{sum(p['sd'] is not None for p in points)} with their standard deviation"
+    )
 
 
 def _per_study(evidence, sentence, missing):
@@ -194,8 +246,11 @@ def _per_study(evidence, sentence, missing):
 
 
 def conditions(evidence):
-    yield from _per_study(evidence, lambda study, points: f"{len(study['assumed'])} things assumed that the source does not give, each with its reason",
-                          "no measured data were compared")
+    yield from _per_study(
+        evidence,
+        lambda study, points: f"{len(study['assumed'])} things assumed that the source does not give, each with its reason",
+        "no measured data were compared",
+    )
 
 
 def comparison(evidence):
@@ -205,7 +260,10 @@ def comparison(evidence):
             if row["n"]:
                 found = True
                 r2 = "" if row["R2"] is None else f", R2 {row['R2']:.2f}, concordance {number(row['concordance'], '.2f')}"
-                yield f"{row['group']}: mean absolute error {row['MAPE_percent']:.0f} % over {row['n']} of {row['points']} points{r2}", file
+                yield (
+                    f"{row['group']}: mean absolute error {row['MAPE_percent']:.0f} % over {row['n']} of {row['points']} points{r2}",
+                    file,
+                )
         judged = [p for p in content["points"] if p["role"] == "validation" and p["verdict"]]
         if judged:
             missed = sum(p["verdict"] == "missed" for p in judged)
@@ -231,7 +289,9 @@ def relevance(evidence):
     kinds = {}
     for file, content in evidence.validations:
         for study in content["studies"]:
-            if study["role"] == "validation" and any(p["study"] == study["name"] and p["predicted"] is not None for p in content["points"]):
+            if study["role"] == "validation" and any(
+                p["study"] == study["name"] and p["predicted"] is not None for p in content["points"]
+            ):
                 kinds.setdefault(study["kind"], (set(), file))[0].add(study["name"])
     for kind in ("cadaveric", "synthetic", "animal"):
         if kind in kinds:
@@ -258,7 +318,10 @@ def emergent(evidence):
             if row["role"] == "validation" and row["pairs"] > row["untold"]:
                 found = True
                 wrong = f"; not as measured: {row['wrong']}" if row["wrong"] else ""
-                yield f"{row['study']}: {row['right']} of {row['pairs'] - row['untold']} pairs of arms in the measured order{wrong}", file
+                yield (
+                    f"{row['study']}: {row['right']} of {row['pairs'] - row['untold']} pairs of arms in the measured order{wrong}",
+                    file,
+                )
     if not found:
         yield "no order of arms was compared", None
 
@@ -266,6 +329,7 @@ def emergent(evidence):
 def none(sentence):
     def find(evidence):
         yield sentence, None
+
     return find
 
 
@@ -296,7 +360,11 @@ CATEGORIES = {
     "5 Population-based validation results": (POPULATION,),
     "6 Emergent model behavior": (emergent,),
     "7 Model plausibility evidence": (model_form,),
-    "8 Calculation verification and uncertainty quantification with simulations of the context of use": (discretisation, solver_error, intervals),
+    "8 Calculation verification and uncertainty quantification with simulations of the context of use": (
+        discretisation,
+        solver_error,
+        intervals,
+    ),
 }
 
 
@@ -310,13 +378,24 @@ def credibility(directories=(), out=None):
     evidence = Evidence(directories)
     out = Path(out) if out is not None else Path("results") / "credibility"
     out.mkdir(parents=True, exist_ok=True)
-    content = {"schema": 1, "halofix": {"version": version(), **git_state()}, "date": datetime.now(UTC).isoformat(timespec="seconds"),
-               "context": CONTEXT, "directories": [str(d) for d in directories],
-               "factors": _index(FACTORS, evidence, out), "categories": _index(CATEGORIES, evidence, out)}
+    content = {
+        "schema": 1,
+        "halofix": {"version": version(), **git_state()},
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "context": CONTEXT,
+        "directories": [str(d) for d in directories],
+        "factors": _index(FACTORS, evidence, out),
+        "categories": _index(CATEGORIES, evidence, out),
+    }
     (out / "credibility.json").write_text(json.dumps(content, indent=1) + "\n")
     (out / "credibility.md").write_text(markdown(content) + "\n", encoding="utf-8")
-    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True,
-                                     undefined=jinja2.StrictUndefined)
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
     page = environment.get_template("credibility.html").render(style=(TEMPLATES / "report.css").read_text(), content=content)
     (out / "report.html").write_text(page, encoding="utf-8")
     return content
@@ -327,8 +406,13 @@ def _index(headings, evidence, out):
     index = []
     for heading, finders in headings.items():
         lines = list(dict.fromkeys(line for find in finders for line in find(evidence)))
-        index.append({"heading": heading, "evidence": [{"says": says, "file": _from(out, file)} for says, file in lines if file is not None],
-                      "gaps": [says for says, file in lines if file is None]})
+        index.append(
+            {
+                "heading": heading,
+                "evidence": [{"says": says, "file": _from(out, file)} for says, file in lines if file is not None],
+                "gaps": [says for says, file in lines if file is None],
+            }
+        )
     return index
 
 
@@ -339,13 +423,25 @@ def _from(out, file):
 def markdown(content):
     """The index as a page of Markdown."""
     about = content["halofix"]
-    lines = ["# Credibility", f"Made by `./halofix credibility` on {content['date'][:10]}, halofix {about['version']} ({about['commit'][:10]}), from "
-             f"{', '.join(content['directories']) or 'nothing'}. Context of use: {content['context']}"]
-    for title, key in (("Credibility factors (ASME V&V 40)", "factors"), ("Categories of evidence (FDA 2023)", "categories")):
-        rows = [{"": entry["heading"], "evidence": len(entry["evidence"]), "gaps": len(entry["gaps"])} for entry in content[key]]
+    lines = [
+        "# Credibility",
+        f"Made by `./halofix credibility` on {content['date'][:10]}, halofix {about['version']} ({about['commit'][:10]}), from "
+        f"{', '.join(content['directories']) or 'nothing'}. Context of use: {content['context']}",
+    ]
+    for title, key in (
+        ("Credibility factors (ASME V&V 40)", "factors"),
+        ("Categories of evidence (FDA 2023)", "categories"),
+    ):
+        rows = [
+            {"": entry["heading"], "evidence": len(entry["evidence"]), "gaps": len(entry["gaps"])} for entry in content[key]
+        ]
         lines += [f"## {title}", tables.markdown(rows)]
         for entry in content[key]:
             lines.append(f"### {entry['heading']}")
-            lines.append("\n".join([f"- {line['says']} ([{Path(line['file']).name}]({line['file']}))" for line in entry["evidence"]]
-                                   + [f"- **Gap:** {gap}" for gap in entry["gaps"]]))
+            lines.append(
+                "\n".join(
+                    [f"- {line['says']} ([{Path(line['file']).name}]({line['file']}))" for line in entry["evidence"]]
+                    + [f"- **Gap:** {gap}" for gap in entry["gaps"]]
+                )
+            )
     return "\n\n".join(lines)

@@ -6,8 +6,8 @@ r32 = h3/h2, e21 = f2 - f1, e32 = f3 - f2 and s = sign(e32/e21),
     p = |ln |e32/e21| + ln((r21^p - s)/(r32^p - s))| / ln r21,   f0 = f1 + (f1 - f2)/(r21^p - 1),
     GCI = 1.25 |f1 - f2| / (|f1| (r21^p - 1)).
 
-Where e32/e21 < 0 the results oscillate about their limit and no order can be told: the band is then that of Eca and Hoekstra
-2014, 3 times half the range of the results.
+Where e32/e21 < 0 the results oscillate about their limit, or no order fits, and none can be told: the band is then 3 times half
+the range of the results, a choice on the safe side.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from scipy.optimize import brentq
 
 SAFETY, SAFETY_WITHOUT_ORDER = 1.25, 3.0
-ORDERS = (0.1, 20.0)    # between which an order is looked for
+ORDERS = (0.1, 20.0)  # between which an order is looked for
 
 
 @dataclass(frozen=True)
@@ -49,4 +49,6 @@ def grid_convergence(sizes, results):
         return GridConvergence(None, None, spread, "no order between 0.1 and 20: three times half the range")
     p = brentq(off, *ORDERS)
     growth = r21**p - 1
-    return GridConvergence(p, f1 + (f1 - f2) / growth, SAFETY * abs(e21) / abs(f1) / growth, f"order {p:.2f} observed over the three finest")
+    return GridConvergence(
+        p, f1 + (f1 - f2) / growth, SAFETY * abs(e21) / abs(f1) / growth, f"order {p:.2f} observed over the three finest"
+    )

@@ -19,8 +19,10 @@ def samples(study, count):
     if not given or not count:
         return []
     shares = qmc.LatinHypercube(d=len(given), seed=SEED).random(count)
-    return [{path: quantile(distribution, share, path) for (path, distribution), share in zip(given.items(), row)}
-            for row in shares]
+    return [
+        {path: quantile(distribution, share, path) for (path, distribution), share in zip(given.items(), row)}
+        for row in shares
+    ]
 
 
 def cases(study, folder, arm, count):

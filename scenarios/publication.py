@@ -1,4 +1,4 @@
-"""What the repository shows of a validation: benchmarks/cadaveric/README.md, its figures, and blind predictions frozen with a date."""
+"""What the repository shows of a validation: benchmarks/cadaveric/README.md, and blind predictions frozen with a date."""
 
 import csv
 from pathlib import Path
@@ -12,8 +12,8 @@ FROZEN = ("study", "what", "predicted", "low", "high", "unit", "date", "version"
 INTRODUCTION = """\
 # Cadaver and foam studies
 
-`studies/` holds published experiments as files. `./halofix validate` simulates them and compares; `./halofix check FILE` checks one. This page
-is written by `./halofix validate --publish`.
+`studies/` holds published experiments as files. `./halofix validate` simulates them and compares; `./halofix check FILE` checks
+one. This page is written by `./halofix validate --publish`.
 
 A study of one's own is a file like these:
 
@@ -48,8 +48,15 @@ def publish(content, folder=CADAVERIC):
     """
     folder = Path(folder)
     frozen = freeze(content, folder / "blind_predictions.csv")
-    parts = [INTRODUCTION.strip(), "## Blind predictions, frozen", tables.markdown(frozen) if frozen else "None yet.",
-             markdown(content).replace("# Comparison", "## Comparison", 1).replace("\n## ", "\n### ").replace("\n### Comparison", "\n## Comparison")]
+    parts = [
+        INTRODUCTION.strip(),
+        "## Blind predictions, frozen",
+        tables.markdown(frozen) if frozen else "None yet.",
+        markdown(content)
+        .replace("# Comparison", "## Comparison", 1)
+        .replace("\n## ", "\n### ")
+        .replace("\n### Comparison", "\n## Comparison"),
+    ]
     readme = folder / "README.md"
     readme.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     return [readme, folder / "blind_predictions.csv"] if frozen else [readme]
@@ -65,10 +72,15 @@ def freeze(content, file):
     about = content["halofix"]
     for point in content["points"]:
         if point["role"] == "blind" and point["predicted"] is not None and (point["study"], point["what"]) not in there:
-            rows.append({key: point.get(key) for key in FROZEN[:6]} | {
-                "date": content["date"][:10], "version": about["version"],
-                "commit": about["commit"][:10] + (" with changes" if about.get("modified") is True else ""),
-                "resolution": content["resolution"]})
+            rows.append(
+                {key: point.get(key) for key in FROZEN[:6]}
+                | {
+                    "date": content["date"][:10],
+                    "version": about["version"],
+                    "commit": about["commit"][:10] + (" with changes" if about.get("modified") is True else ""),
+                    "resolution": content["resolution"],
+                }
+            )
     if rows:
         tables.write_csv(file, rows)
     return rows

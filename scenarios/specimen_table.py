@@ -68,7 +68,9 @@ def _rows(file, study):
     for head in heads:
         if head not in OWN and not HEAD.match(head) and not _is_outcome(head):
             known = (*OWN, *OUTCOMES)
-            wrong.append(f"{file.name}:1: `{head}` is neither an input (dotted path) nor an outcome{did_you_mean(head, known)}")
+            wrong.append(
+                f"{file.name}:1: `{head}` is neither an input (dotted path) nor an outcome{did_you_mean(head, known)}"
+            )
     wrong += [f"{file.name}:1: there is no column `{name}`" for name in ("specimen", "arm") if name not in heads]
     if wrong:
         return [], wrong
@@ -96,8 +98,11 @@ def _rows(file, study):
                     wrong.append(f"{file.name}:{line}: {head}: `{cell}` is not a number (its unit is in the heading)")
         rows.append(Specimen(row["specimen"], row["arm"], changes, measured, curve, line))
     names = [row.name for row in rows]
-    wrong += [f"{file.name}: specimen `{name}` is there {names.count(name)} times" for name in dict.fromkeys(names)
-              if names.count(name) > 1]
+    wrong += [
+        f"{file.name}: specimen `{name}` is there {names.count(name)} times"
+        for name in dict.fromkeys(names)
+        if names.count(name) > 1
+    ]
     return rows, wrong
 
 

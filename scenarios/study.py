@@ -17,7 +17,17 @@ from materials.ablation import INPUTS
 from scenarios.document import document_of
 from scenarios.result import NUMBERS
 from scenarios.spec import (
-    LEVELS, BmdKind, Block, BoneDensity, Core, Diameter, Length, Material, Pitch, default, required,
+    LEVELS,
+    BmdKind,
+    Block,
+    BoneDensity,
+    Core,
+    Diameter,
+    Length,
+    Material,
+    Pitch,
+    default,
+    required,
 )
 from scenarios.trouble import BadInput
 from scenarios.units import Quantity, number
@@ -58,8 +68,13 @@ def _refused(wrong, allowed):
     return PydanticCustomError("quantity", "{wrong}; allowed is {allowed}", {"wrong": wrong, "allowed": allowed})
 
 
-Amount = Annotated[Any, Kinds((str, float, int), "a number with its unit, such as `207 N`, or without one where it has none, such as `1.45`")]
-Outcome = Annotated[Any, Kinds((str, list), "the key of a result, such as peak_force_N, or one for each of two arms in `[ ]`")]
+Amount = Annotated[
+    Any,
+    Kinds((str, float, int), "a number with its unit, such as `207 N`, or without one where it has none, such as `1.45`"),
+]
+Outcome = Annotated[
+    Any, Kinds((str, list), "the key of a result, such as peak_force_N, or one for each of two arms in `[ ]`")
+]
 Base = Annotated[Any, Kinds((str, dict), "a scenario file, or a scenario written out below")]
 
 
@@ -69,9 +84,13 @@ class ReportedSpecimen(Block):
     levels: list[Literal[LEVELS]] | None = default(None, NOT_GIVEN, "vertebral levels that were tested")
     n: Count | None = default(None, NOT_GIVEN, "number of specimens")
     bmd: BoneDensity | None = default(None, NOT_GIVEN, "mean bone density")
-    bmd_sd: Annotated[float, Quantity("mg/cm^3", 0, 300, "16 mg/cm^3")] | None = default(None, NOT_GIVEN, "its standard deviation")
+    bmd_sd: Annotated[float, Quantity("mg/cm^3", 0, 300, "16 mg/cm^3")] | None = default(
+        None, NOT_GIVEN, "its standard deviation"
+    )
     bmd_kind: BmdKind | None = default(None, NOT_GIVEN, "what kind of density it is")
-    density: Annotated[float, Quantity("mg/cm^3", 60, 900, "0.24 g/cm^3")] | None = default(None, NOT_GIVEN, "density of foam")
+    density: Annotated[float, Quantity("mg/cm^3", 60, 900, "0.24 g/cm^3")] | None = default(
+        None, NOT_GIVEN, "density of foam"
+    )
     note: Text | None = default(None, "none", "what else is said of them")
 
 
@@ -99,9 +118,15 @@ class Distribution(Block):
     relative: standard deviation as a share of what the arm has there, for inputs in which the arms differ.
     """
 
-    normal: Annotated[list[Amount], Field(min_length=2, max_length=2)] | None = default(None, "bounds are given", "[mean, SD]")
-    uniform: Annotated[list[Amount], Field(min_length=2, max_length=2)] | None = default(None, "mean and SD are given", "[low, high]")
-    relative: Annotated[float, Quantity("%", 0.1, 50, "15 %")] | None = default(None, "none", "SD as a share of the arm's own value")
+    normal: Annotated[list[Amount], Field(min_length=2, max_length=2)] | None = default(
+        None, "bounds are given", "[mean, SD]"
+    )
+    uniform: Annotated[list[Amount], Field(min_length=2, max_length=2)] | None = default(
+        None, "mean and SD are given", "[low, high]"
+    )
+    relative: Annotated[float, Quantity("%", 0.1, 50, "15 %")] | None = default(
+        None, "none", "SD as a share of the arm's own value"
+    )
     why: Text = required("where the numbers come from, in quotes")
 
 
@@ -111,7 +136,9 @@ class Measured(Block):
     name: Text | None = default(None, "arms and outcome", "what tables call it")
     arm: Text | None = default(None, "see ratio, difference, direction, correlation", "the arm it was measured on")
     ratio: Annotated[list[Text], Field(min_length=2, max_length=2)] | None = default(None, "none", "[arm, reference arm]")
-    difference: Annotated[list[Text], Field(min_length=2, max_length=2)] | None = default(None, "none", "[arm, reference arm]")
+    difference: Annotated[list[Text], Field(min_length=2, max_length=2)] | None = default(
+        None, "none", "[arm, reference arm]"
+    )
     direction: Text | None = default(None, "none", "`arm > other`, `arm < other` or `arm ~ other` (no difference found)")
     correlation: Annotated[list[Text], Field(min_length=3)] | None = default(None, "none", "arms over which it is taken")
     between: Annotated[list[Text], Field(min_length=2, max_length=2)] | None = default(
@@ -162,13 +189,18 @@ class Measured(Block):
 
     def words(self):
         """What is compared, as a table says it."""
-        return self.name or {
-            "arm": lambda: f"{self.arm}: {self.outcome}",
-            "ratio": lambda: f"{_side(self, 0)} / {_side(self, 1)}",
-            "difference": lambda: f"{_side(self, 0)} − {_side(self, 1)}",
-            "direction": lambda: f"{self.direction}: {self.outcome if isinstance(self.outcome, str) else ', '.join(self.outcome)}",
-            "correlation": lambda: f"r({self.between[0]}, {self.between[1]}) over {len(self.correlation)} arms",
-        }[self.kind]()
+        return (
+            self.name
+            or {
+                "arm": lambda: f"{self.arm}: {self.outcome}",
+                "ratio": lambda: f"{_side(self, 0)} / {_side(self, 1)}",
+                "difference": lambda: f"{_side(self, 0)} − {_side(self, 1)}",
+                "direction": lambda: (
+                    f"{self.direction}: {self.outcome if isinstance(self.outcome, str) else ', '.join(self.outcome)}"
+                ),
+                "correlation": lambda: f"r({self.between[0]}, {self.between[1]}) over {len(self.correlation)} arms",
+            }[self.kind]()
+        )
 
 
 KINDS = ("arm", "ratio", "difference", "direction", "correlation")
@@ -221,16 +253,21 @@ class Study(Block):
     def describe(self):
         """One line: what was compared with what."""
         return f"{self.role} study, {len(self.arms)} arms, {len(self.measured)} measured" + (
-            f", specimens in {self.specimens}" if self.specimens else "")
+            f", specimens in {self.specimens}" if self.specimens else ""
+        )
 
     @property
     def uncertain(self):
         """{dotted path: Distribution} of the open inputs, the reported spread of density among them."""
         found = dict(self.open)
         if self.specimen.bmd is not None and self.specimen.bmd_sd:
-            found.setdefault("specimen.bmd", Distribution(
-                normal=[f"{number(self.specimen.bmd)} mg/cm^3", f"{number(self.specimen.bmd_sd)} mg/cm^3"],
-                why="mean and SD of the specimens, as reported"))
+            found.setdefault(
+                "specimen.bmd",
+                Distribution(
+                    normal=[f"{number(self.specimen.bmd)} mg/cm^3", f"{number(self.specimen.bmd_sd)} mg/cm^3"],
+                    why="mean and SD of the specimens, as reported",
+                ),
+            )
         return found
 
 

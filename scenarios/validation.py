@@ -24,9 +24,9 @@ from scenarios.trouble import BadInput
 from scenarios.variation import varied
 
 SHIPPED = ROOT / "benchmarks" / "cadaveric" / "studies"
-FLAT_SAMPLES = 8    # of an axisymmetric arm, which takes seconds; a solid one takes minutes, so it is sampled on request only
+FLAT_SAMPLES = 8  # of an axisymmetric arm, which takes seconds; a solid one takes minutes, so it is sampled on request only
 RATIOS = "ratios"
-WORSE = 1.0         # percentage points by which a wrong model must miss more to be called worse
+WORSE = 1.0  # percentage points by which a wrong model must miss more to be called worse
 
 
 def validate(files=(), out=None, ranks=None, resolution=None, samples=None, run=True, ablation=False):
@@ -47,19 +47,33 @@ def validate(files=(), out=None, ranks=None, resolution=None, samples=None, run=
     (out / "runs").mkdir(parents=True, exist_ok=True)
 
     variants = {"": {}} | ({name: {name: True} for name in ABLATIONS} if ablation else {})
-    plans = {(study.name, name): _plans(study, folder, out / "runs", resolution, samples, edits)
-             for study, folder in studies for name, edits in variants.items()}
+    plans = {
+        (study.name, name): _plans(study, folder, out / "runs", resolution, samples, edits)
+        for study, folder in studies
+        for name, edits in variants.items()
+    }
     failed = _carry_out([plan for group in plans.values() for plan in group], ranks, resolution) if run else {}
-    content = {"schema": 1, "halofix": {"version": version(), **git_state()},
-               "date": datetime.now(UTC).isoformat(timespec="seconds"), "resolution": resolution or "as the studies say",
-               "samples": samples, "ran": run, "studies": [], "points": [], "ranking": [], "ablation": []}
+    content = {
+        "schema": 1,
+        "halofix": {"version": version(), **git_state()},
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "resolution": resolution or "as the studies say",
+        "samples": samples,
+        "ran": run,
+        "studies": [],
+        "points": [],
+        "ranking": [],
+        "ablation": [],
+    }
     found = {}
-    for (study, folder) in studies:
+    for study, folder in studies:
         for name in variants:
             outcomes = comparing.Outcomes(plans[study.name, name])
             rows = specimen_table.read(study, folder) if study.specimens else []
-            found[study.name, name] = _explained(comparing.points(study, outcomes, rows), failed), \
-                comparing.ranking(study, outcomes)
+            found[study.name, name] = (
+                _explained(comparing.points(study, outcomes, rows), failed),
+                comparing.ranking(study, outcomes),
+            )
         content["studies"].append(_described(study, folder, plans[study.name, ""]))
     points = [point for (_, name), (points, _) in found.items() if not name for point in points]
     content["points"] = [point.row() for point in points]
@@ -82,8 +96,11 @@ def _loaded(files):
         except BadInput as error:
             wrong.append(str(error))
     names = [study.name for study, _ in found]
-    wrong += [f"several studies are called {name}; give each a `name:` of its own" for name in dict.fromkeys(names)
-              if names.count(name) > 1]
+    wrong += [
+        f"several studies are called {name}; give each a `name:` of its own"
+        for name in dict.fromkeys(names)
+        if names.count(name) > 1
+    ]
     if wrong:
         raise BadInput("\n".join(wrong))
     return found
@@ -111,13 +128,19 @@ def _carry_out(plans, ranks, resolution):
     for plan in plans:
         if plan.result is None:
             missing.setdefault(plan.directory, plan)
-    ordered = sorted(missing.values(), key=lambda plan: (plan.case.sample is not None, plan.scenario.model != "axisymmetric"))
+    ordered = sorted(
+        missing.values(), key=lambda plan: (plan.case.sample is not None, plan.scenario.model != "axisymmetric")
+    )
     failed = {}
     for number, plan in enumerate(ordered, start=1):
         case = plan.case
-        extra = "".join([f", specimen {case.specimen}" if case.specimen else "",
-                         f", sample {case.sample + 1}" if case.sample is not None else "",
-                         "".join(f", {ABLATIONS[name][0]}" for name in plan.edits if name in ABLATIONS)])
+        extra = "".join(
+            [
+                f", specimen {case.specimen}" if case.specimen else "",
+                f", sample {case.sample + 1}" if case.sample is not None else "",
+                "".join(f", {ABLATIONS[name][0]}" for name in plan.edits if name in ABLATIONS),
+            ]
+        )
         print(f"run {number} of {len(ordered)}: {case.study}, {case.arm}{extra}", flush=True)
         result, why = case_runs.carry_out(plan, ranks, resolution)
         if result is None:
@@ -148,8 +171,10 @@ def groups(points):
     rows = []
     for name, members in found.items():
         told = [point for point in members if point.predicted is not None]
-        rows.append({"group": name, "points": len(members)} | agreement(
-            [point.measured for point in told], [point.predicted for point in told]))
+        rows.append(
+            {"group": name, "points": len(members)}
+            | agreement([point.measured for point in told], [point.predicted for point in told])
+        )
     return rows
 
 
@@ -170,35 +195,81 @@ def ablations(found):
         for (study, variant), (points, _) in found.items():
             if variant == name:
                 for own, other in zip(found[study, ""][0], points, strict=True):
-                    if own.role == "validation" and None not in (own.deviation, other.deviation) and own.kind != "correlation":
+                    if (
+                        own.role == "validation"
+                        and None not in (own.deviation, other.deviation)
+                        and own.kind != "correlation"
+                    ):
                         pairs.setdefault(_group(own), []).append((abs(own.deviation), abs(other.deviation)))
         for group, errors in pairs.items():
             own, other = (100 * sum(column) / len(errors) for column in zip(*errors))
-            rows.append({"model": ABLATIONS[name][0], "group": group, "points": len(errors), "MAPE_own_percent": own,
-                         "MAPE_percent": other, "worse_by_percent": other - own,
-                         "says": "worse" if other > own + WORSE else "nothing here depends on it" if abs(other - own) < 1e-6 else
-                         "not worse: it does not earn its place here"})
+            rows.append(
+                {
+                    "model": ABLATIONS[name][0],
+                    "group": group,
+                    "points": len(errors),
+                    "MAPE_own_percent": own,
+                    "MAPE_percent": other,
+                    "worse_by_percent": other - own,
+                    "says": "worse"
+                    if other > own + WORSE
+                    else "nothing here depends on it"
+                    if abs(other - own) < 1e-6
+                    else "not worse: it does not earn its place here",
+                }
+            )
         for variant in right:
-            rankings = [ranking for (_, v), (_, ranking) in found.items() if v == variant and ranking
-                        and ranking["role"] == "validation"]
+            rankings = [
+                ranking
+                for (_, v), (_, ranking) in found.items()
+                if v == variant and ranking and ranking["role"] == "validation"
+            ]
             right[variant] = sum(ranking["right"] for ranking in rankings)
-        rows.append({"model": ABLATIONS[name][0], "group": "pairs in the right order", "points": sum(
-            r["pairs"] - r["untold"] for (_, v), (_, r) in found.items() if v == name and r and r["role"] == "validation"),
-            "right_own": right[""], "right": right[name], "says": ""})
+        rows.append(
+            {
+                "model": ABLATIONS[name][0],
+                "group": "pairs in the right order",
+                "points": sum(
+                    r["pairs"] - r["untold"]
+                    for (_, v), (_, r) in found.items()
+                    if v == name and r and r["role"] == "validation"
+                ),
+                "right_own": right[""],
+                "right": right[name],
+                "says": "",
+            }
+        )
     return rows
 
 
 def _described(study, folder, plans):
     """What a report says of a study beside its points."""
-    curves = {row.name: str(row.curve) for row in (specimen_table.read(study, folder) if study.specimens else ()) if row.curve}
+    curves = {
+        row.name: str(row.curve) for row in (specimen_table.read(study, folder) if study.specimens else ()) if row.curve
+    }
     return {
-        "name": study.name, "citation": study.citation, "doi": study.doi, "role": study.role, "kind": study.kind,
+        "name": study.name,
+        "citation": study.citation,
+        "doi": study.doi,
+        "role": study.role,
+        "kind": study.kind,
         "assumed": [{"what": path, "value": a.value, "why": a.why} for path, a in study.assumed.items()],
-        "open": [{"what": path, "distribution": f"normal {d.normal}" if d.normal else f"uniform {d.uniform}", "why": d.why}
-                 for path, d in study.uncertain.items()],
-        "runs": [{"arm": plan.case.arm, "specimen": plan.case.specimen, "sample": plan.case.sample, "run": plan.directory.name,
-                  "curve": curves.get(plan.case.specimen),
-                  "status": plan.result.status if plan.result else "not run", "model": plan.scenario.model} for plan in plans],
+        "open": [
+            {"what": path, "distribution": f"normal {d.normal}" if d.normal else f"uniform {d.uniform}", "why": d.why}
+            for path, d in study.uncertain.items()
+        ],
+        "runs": [
+            {
+                "arm": plan.case.arm,
+                "specimen": plan.case.specimen,
+                "sample": plan.case.sample,
+                "run": plan.directory.name,
+                "curve": curves.get(plan.case.specimen),
+                "status": plan.result.status if plan.result else "not run",
+                "model": plan.scenario.model,
+            }
+            for plan in plans
+        ],
     }
 
 
@@ -225,15 +296,21 @@ def text(content):
     for row in content["agreement"]:
         if row["n"]:
             r2 = "" if row["R2"] is None else f", R2 {row['R2']:.2f}"
-            lines.append(f"  {row['group']:<24} {row['n']} of {row['points']}: mean absolute error {row['MAPE_percent']:.0f} %{r2}")
+            lines.append(
+                f"  {row['group']:<24} {row['n']} of {row['points']}: mean absolute error {row['MAPE_percent']:.0f} %{r2}"
+            )
     for row in content["ranking"]:
         if row["pairs"] == row["untold"]:
             continue
         wrong = f"; not predicted as measured: {row['wrong']}" if row["wrong"] else ""
-        lines.append(f"  order of the arms, {row['study']}: {row['right']} of {row['pairs'] - row['untold']} pairs right{wrong}")
+        lines.append(
+            f"  order of the arms, {row['study']}: {row['right']} of {row['pairs'] - row['untold']} pairs right{wrong}"
+        )
     for row in content["ablation"]:
         if "MAPE_percent" in row:
-            lines.append(f"  {row['model']}, {row['group']}: {row['MAPE_percent']:.0f} % instead of {row['MAPE_own_percent']:.0f} %")
+            lines.append(
+                f"  {row['model']}, {row['group']}: {row['MAPE_percent']:.0f} % instead of {row['MAPE_own_percent']:.0f} %"
+            )
     return "\n".join(lines)
 
 

@@ -46,8 +46,10 @@ def all_figures(content, folder):
 def _look(points):
     """{study: (colour, marker)}; studies of calibration are drawn open."""
     names = list(dict.fromkeys(point["study"] for _, point in points))
-    return {name: (RUN_COLOURS[i % len(RUN_COLOURS)], RUN_MARKERS[(i // len(RUN_COLOURS) + i) % len(RUN_MARKERS)])
-            for i, name in enumerate(names)}
+    return {
+        name: (RUN_COLOURS[i % len(RUN_COLOURS)], RUN_MARKERS[(i // len(RUN_COLOURS) + i) % len(RUN_MARKERS)])
+        for i, name in enumerate(names)
+    }
 
 
 def _by_unit(points):
@@ -65,9 +67,18 @@ def _scatter(ax, x, y, index, point, look):
 
 
 def _legend(fig, look, points):
-    handles = [plt.Line2D([], [], linestyle="", marker=marker, color=colour, label=plain(name) + (
-        " (calibration)" if any(p["study"] == name and p["role"] == "calibration" for _, p in points) else ""))
-        for name, (colour, marker) in look.items()]
+    handles = [
+        plt.Line2D(
+            [],
+            [],
+            linestyle="",
+            marker=marker,
+            color=colour,
+            label=plain(name)
+            + (" (calibration)" if any(p["study"] == name and p["role"] == "calibration" for _, p in points) else ""),
+        )
+        for name, (colour, marker) in look.items()
+    ]
     fig.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=8.5)
 
 
@@ -87,7 +98,13 @@ def identity(points, stem):
             if p["low"] is not None:
                 ax.plot([p["measured"]] * 2, [p["low"], p["high"]], color=colour, linewidth=1.6, alpha=0.7)
             _scatter(ax, p["measured"], p["predicted"], index, p, look)
-        ax.set(xlabel=f"measured ({LABELS[unit]})", ylabel=f"predicted ({LABELS[unit]})", xlim=(0, top), ylim=(0, top), aspect="equal")
+        ax.set(
+            xlabel=f"measured ({LABELS[unit]})",
+            ylabel=f"predicted ({LABELS[unit]})",
+            xlim=(0, top),
+            ylim=(0, top),
+            aspect="equal",
+        )
     _legend(fig, look, points)
     return _save(fig, stem)
 
@@ -147,7 +164,7 @@ def ranking(studies, stem):
     columns = min(3, len(studies))
     rows = -(-len(studies) // columns)
     fig, axes = plt.subplots(rows, columns, figsize=(3.6 * columns, 3.3 * rows), squeeze=False, layout="constrained")
-    for ax in axes.flat[len(studies):]:
+    for ax in axes.flat[len(studies) :]:
         ax.set_visible(False)
     for ax, ((study, unit), members) in zip(axes.flat, studies.items()):
         for k, (index, p) in enumerate(members):
@@ -165,7 +182,7 @@ def curves(pairs, stem):
     columns = min(3, len(pairs))
     rows = -(-len(pairs) // columns)
     fig, axes = plt.subplots(rows, columns, figsize=(3.6 * columns, 3.0 * rows), squeeze=False, layout="constrained")
-    for ax in axes.flat[len(pairs):]:
+    for ax in axes.flat[len(pairs) :]:
         ax.set_visible(False)
     for ax, (name, measured, predicted) in zip(axes.flat, pairs):
         ax.plot(measured["displacement_mm"], measured["force_N"], color="#1d2329", label="measured")

@@ -1,4 +1,7 @@
-"""report.html and validation.md of a validation: `python -m scenarios.validation_report DIR`. Reads validation.json and the runs."""
+"""report.html and validation.md of a validation: `python -m scenarios.validation_report DIR`.
+
+Reads validation.json, and the curves of single specimens from their runs.
+"""
 
 import json
 from pathlib import Path
@@ -13,17 +16,25 @@ from scenarios.report import TEMPLATES
 from scenarios.trouble import BadInput
 
 CAPTIONS = {
-    "identity": "Predicted over measured means. Band: ±20 %. Horizontal bars: standard deviation of the specimens; vertical bars: range of "
-                "predictions over the open inputs. A point without a vertical bar has no interval. Open markers: calibration.",
+    "identity": "Predicted over measured means. Band: ±20 %. Horizontal bars: standard deviation of the specimens; vertical "
+    "bars: range of predictions over the open inputs. A point without a vertical bar has no interval. Open markers: calibration.",
     "bland_altman": "Predicted minus measured over the mean of both; lines: bias and limits of agreement of the validation points.",
     "ratios": "Ratios between arms: the mark is measured with ±20 %, the point predicted, its bar the range over the open inputs.",
     "ranking": "Order of the arms of each study; lines that cross are arms in the wrong order.",
     "curves": "Curves of single specimens.",
 }
 ROLES = {"validation": "Validation", "calibration": "Calibration (counted nowhere)", "blind": "Blind predictions"}
-AGREEMENT = (("n", "compared", ".0f"), ("R2", "R²", ".2f"), ("concordance", "concordance", ".2f"), ("MAPE_percent", "MAPE (%)", ".0f"),
-             ("RMSE", "RMSE", ".3g"), ("bias", "bias", ".3g"), ("lower_limit", "lower limit", ".3g"),
-             ("upper_limit", "upper limit", ".3g"), ("Spearman_rho", "Spearman", ".2f"))
+AGREEMENT = (
+    ("n", "compared", ".0f"),
+    ("R2", "R²", ".2f"),
+    ("concordance", "concordance", ".2f"),
+    ("MAPE_percent", "MAPE (%)", ".0f"),
+    ("RMSE", "RMSE", ".3g"),
+    ("bias", "bias", ".3g"),
+    ("lower_limit", "lower limit", ".3g"),
+    ("upper_limit", "upper limit", ".3g"),
+    ("Spearman_rho", "Spearman", ".2f"),
+)
 
 
 def write(directory):
@@ -32,11 +43,23 @@ def write(directory):
     content = read(directory)
     drawn = validation_figures.all_figures(content, directory / "figures")
     drawn |= _curves(content, directory)
-    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True,
-                                     lstrip_blocks=True, undefined=jinja2.StrictUndefined)
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
     page = environment.get_template("validation.html").render(
-        style=(TEMPLATES / "report.css").read_text(), content=content, captions=CAPTIONS, roles=_roles(content, directory),
-        agreement=AGREEMENT, number=number, duration=duration, figures={name: _svg(directory / "figures" / f"{stem}.svg") for name, stem in drawn.items()})
+        style=(TEMPLATES / "report.css").read_text(),
+        content=content,
+        captions=CAPTIONS,
+        roles=_roles(content, directory),
+        agreement=AGREEMENT,
+        number=number,
+        duration=duration,
+        figures={name: _svg(directory / "figures" / f"{stem}.svg") for name, stem in drawn.items()},
+    )
     path = directory / "report.html"
     path.write_text(page, encoding="utf-8")
     (directory / "validation.md").write_text(markdown(content) + "\n", encoding="utf-8")
@@ -58,7 +81,9 @@ def number(value, form=".3g"):
 
 def duration(seconds):
     """'40 s', '12 min' or '3.5 h'"""
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+    return (
+        f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+    )
 
 
 def _svg(file):
@@ -73,8 +98,11 @@ def _roles(content, directory):
         studies = []
         for study in content["studies"]:
             if study["role"] == role:
-                points = [_shown(index, point, directory) for index, point in enumerate(content["points"])
-                          if point["study"] == study["name"]]
+                points = [
+                    _shown(index, point, directory)
+                    for index, point in enumerate(content["points"])
+                    if point["study"] == study["name"]
+                ]
                 rank = next((r for r in content["ranking"] if r["study"] == study["name"]), None)
                 studies.append(study | {"points": points, "ranking": rank})
         if studies:
@@ -103,7 +131,13 @@ def _curves(content, directory):
         for run in study["runs"]:
             measured = resultdir.table(Path(run["curve"])) if run.get("curve") else {}
             if measured:
-                pairs.append((f"{study['name']}, {run['specimen']}", measured, resultdir.table(directory / "runs" / run["run"] / "curve.csv")))
+                pairs.append(
+                    (
+                        f"{study['name']}, {run['specimen']}",
+                        measured,
+                        resultdir.table(directory / "runs" / run["run"] / "curve.csv"),
+                    )
+                )
     return {"curves": validation_figures.curves(pairs, directory / "figures" / "curves")} if pairs else {}
 
 
@@ -115,21 +149,42 @@ def markdown(content):
     about = content["halofix"]
     dirty = " with changes" if about.get("modified") is True else ""
     told = sum(point["predicted"] is not None for point in content["points"])
-    lines = ["# Comparison with measured data", (
-        f"Made by `./halofix validate` on {content['date'][:10]}, halofix {about['version']} ({about['commit'][:10]}{dirty}); "
-        f"resolution {content['resolution']}; {told} of {len(content['points'])} points predicted; "
-        f"the runs took {duration(content['seconds_simulated'])} in all, this call {duration(content['seconds_here'])}. "
-        "A point without an interval is marked as such; what was not run says so.")]
+    lines = [
+        "# Comparison with measured data",
+        (
+            f"Made by `./halofix validate` on {content['date'][:10]}, halofix {about['version']} ({about['commit'][:10]}{dirty}); "
+            f"resolution {content['resolution']}; {told} of {len(content['points'])} points predicted; "
+            f"the runs took {duration(content['seconds_simulated'])} in all, this call {duration(content['seconds_here'])}. "
+            "A point without an interval is marked as such; what was not run says so."
+        ),
+    ]
     if len(content["commits"]) > 1:
-        lines.append(f"Runs of {len(content['commits'])} states of the code are mixed: {', '.join(c[:18] for c in content['commits'])}.")
-    rows = [{"group": row["group"], "points": row["points"]} | {title: number(row[key], form) for key, title, form in AGREEMENT}
-            for row in content["agreement"]]
+        lines.append(
+            f"Runs of {len(content['commits'])} states of the code are mixed: {', '.join(c[:18] for c in content['commits'])}."
+        )
+    rows = [
+        {"group": row["group"], "points": row["points"]} | {title: number(row[key], form) for key, title, form in AGREEMENT}
+        for row in content["agreement"]
+    ]
     if rows:
         lines += ["## Agreement (studies of role validation)", tables.markdown(rows)]
     if content["ranking"]:
-        lines += ["## Order of the arms", tables.markdown([
-            {"study": r["study"], "role": r["role"], "pairs": r["pairs"], "right": r["right"], "not predicted": r["untold"], "wrong": r["wrong"]}
-            for r in content["ranking"]])]
+        lines += [
+            "## Order of the arms",
+            tables.markdown(
+                [
+                    {
+                        "study": r["study"],
+                        "role": r["role"],
+                        "pairs": r["pairs"],
+                        "right": r["right"],
+                        "not predicted": r["untold"],
+                        "wrong": r["wrong"],
+                    }
+                    for r in content["ranking"]
+                ]
+            ),
+        ]
     if content["ablation"]:
         lines += ["## Deliberately wrong models", ABLATION, tables.markdown([_ablation(row) for row in content["ablation"]])]
     for role, title in ROLES.items():
@@ -137,31 +192,60 @@ def markdown(content):
         if chosen:
             lines += [f"## {title}", tables.markdown([_row(point) for point in chosen])]
     lines.append("## What the sources do not give")
-    lines += [f"**{study['name']}**. {study['citation']}\n\n" + "\n".join(
-        f"- {a['what']}" + (f": {a['value']}" if a["value"] is not None else "") + f"; {a['why']}" for a in study["assumed"])
-        for study in content["studies"] if study["assumed"]]
+    lines += [
+        f"**{study['name']}**. {study['citation']}\n\n"
+        + "\n".join(
+            f"- {a['what']}" + (f": {a['value']}" if a["value"] is not None else "") + f"; {a['why']}"
+            for a in study["assumed"]
+        )
+        for study in content["studies"]
+        if study["assumed"]
+    ]
     return "\n\n".join(lines)
 
 
-ABLATION = ("Mean absolute error with one thing made wrong on purpose, beside the model's own, over the points that both predict. An idea "
-            "whose removal makes nothing worse does not earn its place.")
+ABLATION = (
+    "Mean absolute error with one thing made wrong on purpose, beside the model's own, over the points that both predict. An idea "
+    "whose removal makes nothing worse does not earn its place."
+)
 
 
 def _ablation(row):
     if "right" in row:
-        return {"model": row["model"], "group": row["group"], "points": row["points"], "own": row["right_own"], "with the change": row["right"],
-                "says": row["says"]}
-    return {"model": row["model"], "group": row["group"], "points": row["points"], "own": f"{row['MAPE_own_percent']:.0f} %",
-            "with the change": f"{row['MAPE_percent']:.0f} %", "says": row["says"]}
+        return {
+            "model": row["model"],
+            "group": row["group"],
+            "points": row["points"],
+            "own": row["right_own"],
+            "with the change": row["right"],
+            "says": row["says"],
+        }
+    return {
+        "model": row["model"],
+        "group": row["group"],
+        "points": row["points"],
+        "own": f"{row['MAPE_own_percent']:.0f} %",
+        "with the change": f"{row['MAPE_percent']:.0f} %",
+        "says": row["says"],
+    }
 
 
 def _row(point):
     of = f" {point['unit']}" if point["unit"] else ""
-    return {"study": point["study"], "what": point["what"], "measured": "–" if point["measured"] is None else f"{number(point['measured'])}"
-            + (f" ± {number(point['sd'])}" if point["sd"] else "") + of,
-            "predicted": f"{number(point['predicted'])}{of}" if point["predicted"] is not None else point["why"], "interval": interval(point),
-            "off by": "" if point["deviation_percent"] is None or point["kind"] == "correlation" else f"{point['deviation_percent']:+.0f} %",
-            "in SD": number(point["standardised"], "+.1f") if point["standardised"] is not None else "", "verdict": point["verdict"]}
+    return {
+        "study": point["study"],
+        "what": point["what"],
+        "measured": "–"
+        if point["measured"] is None
+        else f"{number(point['measured'])}" + (f" ± {number(point['sd'])}" if point["sd"] else "") + of,
+        "predicted": f"{number(point['predicted'])}{of}" if point["predicted"] is not None else point["why"],
+        "interval": interval(point),
+        "off by": ""
+        if point["deviation_percent"] is None or point["kind"] == "correlation"
+        else f"{point['deviation_percent']:+.0f} %",
+        "in SD": number(point["standardised"], "+.1f") if point["standardised"] is not None else "",
+        "verdict": point["verdict"],
+    }
 
 
 if __name__ == "__main__":

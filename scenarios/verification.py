@@ -23,12 +23,12 @@ from scenarios.provenance import git_state, version
 from scenarios.solve import ROOT
 from scenarios.trouble import BadInput, Environment
 
-MESHES = ("coarse", "standard", "fine", "0.25 mm", "0.15 mm")   # of benchmarks.laboratory.FINENESS
+MESHES = ("coarse", "standard", "fine", "0.25 mm", "0.15 mm")  # of benchmarks.laboratory.FINENESS
 FINER = ("0.12 mm",)
-STEPS = (0.08, 0.04, 0.02)                              # mm, largest
+STEPS = (0.08, 0.04, 0.02)  # mm, largest
 SMALLER = (0.01,)
-MOST_GCI = 0.05         # of the finest mesh
-MOST_STEP = 0.02        # change of the peak over all step sizes
+MOST_GCI = 0.05  # of the finest mesh
+MOST_STEP = 0.02  # change of the peak over all step sizes
 ORDER = {"L2": (3.0, 0.15), "H1": (2.0, 0.10)}
 # files of tests/ whose tests are closed forms, and of what; those that simulate for minutes are left to `./halofix test`
 CLOSED_FORMS = {
@@ -63,8 +63,14 @@ def verify(out=None, full=False):
         started = time.monotonic()
         checks.append(check(full) | {"seconds": round(time.monotonic() - started, 1)})
         print(f"  {'as expected' if checks[-1]['passed'] else 'NOT as expected'}: {checks[-1]['found']}", flush=True)
-    content = {"schema": 1, "halofix": {"version": version(), **git_state()}, "date": datetime.now(UTC).isoformat(timespec="seconds"),
-               "full": full, "seconds": round(time.monotonic() - begun, 1), "checks": checks}
+    content = {
+        "schema": 1,
+        "halofix": {"version": version(), **git_state()},
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "full": full,
+        "seconds": round(time.monotonic() - begun, 1),
+        "checks": checks,
+    }
     temporary = out / "verification.tmp"
     temporary.write_text(json.dumps(content, indent=1) + "\n")
     temporary.rename(out / "verification.json")
@@ -84,20 +90,47 @@ def manufactured(full):
     done = subprocess.run([sys.executable, "-c", MANUFACTURED], env=solver.environment(), capture_output=True, text=True)
     if done.returncode:
         raise Environment(f"the manufactured solution could not be computed: {done.stderr.strip().splitlines()[-1]}")
-    rows = [{"model": model, "h": h, "L2 error": l2, "H1 error": h1, "L2 order": None if p != p else p, "H1 order": None if q != q else q}
-            for model, h, l2, h1, p, q in json.loads(done.stdout.splitlines()[-1])]
+    rows = [
+        {
+            "model": model,
+            "h": h,
+            "L2 error": l2,
+            "H1 error": h1,
+            "L2 order": None if p != p else p,
+            "H1 order": None if q != q else q,
+        }
+        for model, h, l2, h1, p, q in json.loads(done.stdout.splitlines()[-1])
+    ]
     last = [row for row, after in zip(rows, [*rows[1:], None]) if after is None or after["model"] != row["model"]]
-    passed = all(abs(row[f"{norm} order"] - order) <= tolerance for row in last for norm, (order, tolerance) in ORDER.items())
+    passed = all(
+        abs(row[f"{norm} order"] - order) <= tolerance for row in last for norm, (order, tolerance) in ORDER.items()
+    )
     found = "; ".join(f"{row['model']}: {row['L2 order']:.2f} and {row['H1 order']:.2f}" for row in last)
-    return _check("manufactured", "Manufactured solution", "orders 3 (L2) within 0.15 and 2 (H1) within 0.10, quadratic elements", found,
-                  passed, rows, figure="loglog")
+    return _check(
+        "manufactured",
+        "Manufactured solution",
+        "orders 3 (L2) within 0.15 and 2 (H1) within 0.10, quadratic elements",
+        found,
+        passed,
+        rows,
+        figure="loglog",
+    )
 
 
 def closed_forms(full):
     """Patch tests and closed forms, each a test of the suite."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "tests.xml"
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}", *(f"tests/{name}" for name in CLOSED_FORMS)]
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            f"--junitxml={report}",
+            *(f"tests/{name}" for name in CLOSED_FORMS),
+        ]
         done = subprocess.run(command, cwd=ROOT, env=solver.environment(), capture_output=True, text=True)
         if not report.exists():
             raise Environment(f"the tests could not be run: {(done.stdout + done.stderr).strip().splitlines()[-1]}")
@@ -107,8 +140,14 @@ def closed_forms(full):
     rows = []
     for about in dict.fromkeys(row["about"] for row in told):
         tests = [row for row in told if row["about"] == about]
-        rows.append({"what": about, "tests": len(tests), "passed": sum(row["result"] == "passed" for row in tests),
-                     "seconds": round(sum(row["seconds"] for row in tests), 2)})
+        rows.append(
+            {
+                "what": about,
+                "tests": len(tests),
+                "passed": sum(row["result"] == "passed" for row in tests),
+                "seconds": round(sum(row["seconds"] for row in tests), 2),
+            }
+        )
     return _check("closed_forms", "Patch tests and closed forms", "all pass", found, told and not failed, rows, tests=told)
 
 
@@ -120,7 +159,14 @@ def read_tests(report):
         name = case.get("name")
         about = CLOSED_FORMS.get(file) or CLOSED_FORMS.get(f"{file}::{name.partition('[')[0]}", "")
         result = next((child.tag for child in case if child.tag in ("failure", "error", "skipped")), "passed")
-        rows.append({"about": about, "test": name.removeprefix("test_").replace("_", " "), "result": result, "seconds": float(case.get("time"))})
+        rows.append(
+            {
+                "about": about,
+                "test": name.removeprefix("test_").replace("_", " "),
+                "result": result,
+                "seconds": float(case.get("time")),
+            }
+        )
     return rows
 
 
@@ -135,9 +181,16 @@ def _pullouts(posed):
 
 
 def _numbers(label, size, run):
-    return {"label": label, "size mm": size, "peak N": run.peak, "stiffness N/mm": run.step["stiffness_N_per_mm"],
-            "displacement at peak mm": run.step["displacement_at_peak_mm"], "energy error %": 100 * run.step["energy_balance_error"],
-            "dofs": run.outcome["dofs"], "seconds": run.outcome["seconds_total"]}
+    return {
+        "label": label,
+        "size mm": size,
+        "peak N": run.peak,
+        "stiffness N/mm": run.step["stiffness_N_per_mm"],
+        "displacement at peak mm": run.step["displacement_at_peak_mm"],
+        "energy error %": 100 * run.step["energy_balance_error"],
+        "dofs": run.outcome["dofs"],
+        "seconds": run.outcome["seconds_total"],
+    }
 
 
 def convergence(rows, keys):
@@ -147,7 +200,16 @@ def convergence(rows, keys):
         sizes, values = [row["size mm"] for row in rows], [row[key] for row in rows]
         told = grid_convergence(sizes, values)
         finest = values[sizes.index(min(sizes))]
-        found.append({"quantity": key, "finest": finest, "order": told.order, "limit": told.limit, "GCI %": 100 * told.gci, "how": told.how})
+        found.append(
+            {
+                "quantity": key,
+                "finest": finest,
+                "order": told.order,
+                "limit": told.limit,
+                "GCI %": 100 * told.gci,
+                "how": told.how,
+            }
+        )
     return found
 
 
@@ -161,8 +223,16 @@ def mesh(full):
     summary = convergence(rows, ("peak N", "stiffness N/mm"))
     worst = max(row["GCI %"] for row in summary)
     found = "; ".join(f"{row['quantity']} {row['GCI %']:.1f} % ({row['how']})" for row in summary)
-    return _check("mesh", "Convergence in the mesh", f"GCI of the finest mesh at most {100 * MOST_GCI:g} %", found, worst <= 100 * MOST_GCI,
-                  rows, summary=summary, figure="mesh")
+    return _check(
+        "mesh",
+        "Convergence in the mesh",
+        f"GCI of the finest mesh at most {100 * MOST_GCI:g} %",
+        found,
+        worst <= 100 * MOST_GCI,
+        rows,
+        summary=summary,
+        figure="mesh",
+    )
 
 
 def step(full):
@@ -170,14 +240,23 @@ def step(full):
     from benchmarks.laboratory import FINENESS, STEPS as USUAL
 
     sizes = STEPS + (SMALLER if full else ())
-    runs = _pullouts([(f"{size:g} mm", size, {"resolution": FINENESS["standard"], "steps": USUAL | {"largest": size}}) for size in sizes])
+    runs = _pullouts(
+        [(f"{size:g} mm", size, {"resolution": FINENESS["standard"], "steps": USUAL | {"largest": size}}) for size in sizes]
+    )
     rows = [_numbers(*run) for run in runs]
     summary = convergence(rows, ("peak N",))
     peaks = [row["peak N"] for row in rows]
     change = max(peaks) / min(peaks) - 1
-    return _check("step", "Convergence in the load step", f"the peak moves by at most {100 * MOST_STEP:g} % from the largest to the smallest step",
-                  f"{100 * change:.2f} %; GCI {summary[0]['GCI %']:.2f} % ({summary[0]['how']})", change <= MOST_STEP, rows, summary=summary,
-                  figure="step")
+    return _check(
+        "step",
+        "Convergence in the load step",
+        f"the peak moves by at most {100 * MOST_STEP:g} % from the largest to the smallest step",
+        f"{100 * change:.2f} %; GCI {summary[0]['GCI %']:.2f} % ({summary[0]['how']})",
+        change <= MOST_STEP,
+        rows,
+        summary=summary,
+        figure="step",
+    )
 
 
 def discretisation(full):
@@ -188,5 +267,11 @@ def discretisation(full):
     regular, local = ([runs[name].peak for name in runs] for runs in (nonlocal_runs, local_runs))
     ranges = [max(peaks) / min(peaks) - 1 for peaks in (regular, local)]
     found = f"peak over six meshes: nonlocal {100 * ranges[0]:.1f} %, local {100 * ranges[1]:.1f} %"
-    return _check("discretisation", "Penalty, nonlocal length, local damage", "nonlocal damage depends less on the mesh than local damage", found,
-                  ranges[0] < ranges[1], rows)
+    return _check(
+        "discretisation",
+        "Penalty, nonlocal length, local damage",
+        "nonlocal damage depends less on the mesh than local damage",
+        found,
+        ranges[0] < ranges[1],
+        rows,
+    )

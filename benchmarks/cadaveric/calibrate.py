@@ -29,7 +29,7 @@ from scenarios.trouble import BadInput
 
 HERE = Path(__file__).parent
 FILE = Path(library.HERE) / "calibrated.yaml"
-UNKNOWN = 0.1       # relative error of a mean whose SD or n is not given
+UNKNOWN = 0.1  # relative error of a mean whose SD or n is not given
 
 
 def simulated(study, folder, constant, value, out, ranks):
@@ -60,8 +60,13 @@ def fit(values, targets):
         return sum(((curve(c) - measured) / error) ** 2 for curve, measured, error in curves)
 
     # several minima are possible between the values: the least of them is looked for in each gap
-    found = min((minimize_scalar(chi2, bounds=gap, method="bounded", options={"xatol": 1e-6 * (values[-1] - values[0])})
-                 for gap in zip(values, values[1:])), key=lambda result: result.fun)
+    found = min(
+        (
+            minimize_scalar(chi2, bounds=gap, method="bounded", options={"xatol": 1e-6 * (values[-1] - values[0])})
+            for gap in zip(values, values[1:])
+        ),
+        key=lambda result: result.fun,
+    )
     fine = np.linspace(values[0], values[-1], 2001)
     inside = fine[np.array([chi2(c) for c in fine]) <= found.fun + 1]
     low, high = (float(inside.min()), float(inside.max())) if len(inside) else (float(found.x), float(found.x))
@@ -76,7 +81,9 @@ def written(text, constant, value, interval, studies, date):
     yaml.width, yaml.preserve_quotes = 4096, True
     data = yaml.load(text)
     data[constant]["value"] = float(f"{value:.3g}")
-    data[constant]["source"] = f"fitted on {', '.join(studies)}; the fit is in benchmarks/cadaveric/calibration_{constant}.csv"
+    data[constant]["source"] = (
+        f"fitted on {', '.join(studies)}; the fit is in benchmarks/cadaveric/calibration_{constant}.csv"
+    )
     data[constant]["fitted"] = {"on": list(studies), "date": date, "interval": [float(f"{x:.3g}") for x in interval]}
     out = StringIO()
     yaml.dump(data, out)
@@ -97,17 +104,31 @@ def main():
         parser.error(f"a constant is fitted to studies of role calibration only, which {', '.join(other)} is not")
     low, high = getattr(library.load("calibrated"), options.constant).range
     values = [float(f"{v:.6g}") for v in np.linspace(low, high, options.values)]
-    found = [{what: numbers for study, folder in loaded for what, numbers in
-              simulated(study, folder, options.constant, value, options.out / "runs", options.ranks).items()} for value in values]
+    found = [
+        {
+            what: numbers
+            for study, folder in loaded
+            for what, numbers in simulated(
+                study, folder, options.constant, value, options.out / "runs", options.ranks
+            ).items()
+        }
+        for value in values
+    ]
     targets = {what: (*found[0][what][:2], [column[what][2] for column in found]) for what in found[0]}
     best, interval, chi2 = fit(values, list(targets.values()))
-    rows = [{"what": what, "measured": measured, "relative error": error} | {f"at {v:g}": p for v, p in zip(values, predicted)}
-            for what, (measured, error, predicted) in targets.items()]
+    rows = [
+        {"what": what, "measured": measured, "relative error": error} | {f"at {v:g}": p for v, p in zip(values, predicted)}
+        for what, (measured, error, predicted) in targets.items()
+    ]
     tables.write_csv(HERE / f"calibration_{options.constant}", rows)
-    print(f"{options.constant} = {best:.3g}, {interval[0]:.3g} to {interval[1]:.3g}; chi2 {chi2:.3g} of {len(targets)} numbers")
+    print(
+        f"{options.constant} = {best:.3g}, {interval[0]:.3g} to {interval[1]:.3g}; chi2 {chi2:.3g} of {len(targets)} numbers"
+    )
     if options.write:
         date = f"{datetime.date.today():%Y-%m-%d}"
-        FILE.write_text(written(FILE.read_text(), options.constant, best, interval, [study.name for study, _ in loaded], date))
+        FILE.write_text(
+            written(FILE.read_text(), options.constant, best, interval, [study.name for study, _ in loaded], date)
+        )
 
 
 if __name__ == "__main__":
