@@ -48,15 +48,14 @@ def publish(content, folder=CADAVERIC):
     """
     folder = Path(folder)
     frozen = freeze(content, folder / "blind_predictions.csv")
-    parts = [
-        INTRODUCTION.strip(),
-        "## Blind predictions, frozen",
-        tables.markdown(frozen) if frozen else "None yet.",
-        markdown(content)
-        .replace("# Comparison", "## Comparison", 1)
-        .replace("\n## ", "\n### ")
-        .replace("\n### Comparison", "\n## Comparison"),
-    ]
+    there = {study["name"] for study in content["studies"]}
+    left_out = [file.stem for file in sorted((folder / "studies").glob("*.yaml")) if file.stem not in there]
+    parts = [INTRODUCTION.strip()]
+    if left_out:
+        parts.append(f"Not in this comparison, and not run: {', '.join(left_out)}.")
+    parts += ["## Blind predictions, frozen", tables.markdown(frozen) if frozen else "None yet."]
+    page = markdown(content).replace("\n## ", "\n### ").replace("# Comparison", "## Comparison", 1)
+    parts.append(page)
     readme = folder / "README.md"
     readme.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     return [readme, folder / "blind_predictions.csv"] if frozen else [readme]

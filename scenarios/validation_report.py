@@ -160,7 +160,7 @@ def markdown(content):
     ]
     if len(content["commits"]) > 1:
         lines.append(
-            f"Runs of {len(content['commits'])} states of the code are mixed: {', '.join(c[:18] for c in content['commits'])}."
+            f"Runs of {len(content['commits'])} states of the code are mixed: {', '.join(c[:10] + c[40:] for c in content['commits'])}."
         )
     rows = [
         {"group": row["group"], "points": row["points"]} | {title: number(row[key], form) for key, title, form in AGREEMENT}
