@@ -8,14 +8,15 @@ from ruamel.yaml import YAML
 
 HERE = Path(__file__).parent
 FIELDS = {"value", "unit", "range", "source"}
+FITTED = {"on", "date", "interval"}     # of a constant that was fitted: names of the studies, when, its interval
 
 
 class Value(float):
-    """A float with `unit`, `range` (low, high) and `source`."""
+    """A float with `unit`, `range` (low, high), `source` and, if it was fitted, `fitted` (a dict, see FITTED)."""
 
-    def __new__(cls, number, unit, range, source):
+    def __new__(cls, number, unit, range, source, fitted=None):
         self = super().__new__(cls, number)
-        self.unit, self.range, self.source = unit, tuple(range), source
+        self.unit, self.range, self.source, self.fitted = unit, tuple(range), source, fitted
         return self
 
     def check(self, number, name, warnings):
@@ -46,10 +47,15 @@ def load(name):
     path = HERE / "calibrated.yaml" if name == "calibrated" else HERE / "library" / f"{name}.yaml"
     values = SimpleNamespace()
     for key, entry in YAML(typ="safe").load(path).items():
+        fitted = entry.pop("fitted", None) if name == "calibrated" else None
         if set(entry) != FIELDS:
             raise ValueError(f"{path.name}: {key} needs exactly {', '.join(sorted(FIELDS))}; it has {', '.join(entry)}")
-        kind = Column if isinstance(entry["value"], list) else Value
-        setattr(values, key, kind(entry["value"], entry["unit"], entry["range"], entry["source"]))
+        if fitted is not None and set(fitted) != FITTED:
+            raise ValueError(f"{path.name}: {key}: `fitted` needs exactly {', '.join(sorted(FITTED))}; it has {', '.join(fitted)}")
+        if isinstance(entry["value"], list):
+            setattr(values, key, Column(entry["value"], entry["unit"], entry["range"], entry["source"]))
+        else:
+            setattr(values, key, Value(entry["value"], entry["unit"], entry["range"], entry["source"], fitted))
     return values
 
 

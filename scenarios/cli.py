@@ -96,24 +96,112 @@ def compare(
 
 @app.command()
 def check(files: Files):
-    """Check scenario files without running them.
+    """Check scenario and study files without running them.
 
     Lists everything that is wrong with its line and what is allowed there, and warns of values outside what the
-    material laws were measured on.
+    material laws were measured on. Studies (for `validate`) are told by their keys.
     """
-    from scenarios.loader import read
+    from scenarios import loader
+    from scenarios.document import read_document
 
     wrong = 0
     for file in files:
-        reading = read(file)
+        document = read_document(file)
+        if loader.is_study(document):
+            from scenarios import study_loader
+
+            reading = study_loader.judged(document, file)
+        else:
+            reading = loader.judged(document, file)
         wrong += bool(reading.problems)
         for problem in reading.problems:
             print(problem.text(file), file=sys.stderr)
         for warning in reading.warnings:
             print(f"{warning.text(file)} (warning)")
-        if reading.scenario:
-            print(f"{file}: ok, {reading.scenario.describe()}")
+        if reading.content:
+            print(f"{file}: ok, {reading.content.describe()}")
     raise typer.Exit(BAD_INPUT if wrong else COMPLETED)
+
+
+@app.command()
+def validate(
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="STUDY...", help="Study files (.yaml); by default all that are shipped.", show_default=False),
+    ] = None,
+    out: Annotated[Path | None, _out("results/validation")] = None,
+    ranks: Ranks = None,
+    resolution: Resolution = None,
+    samples: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=0, max=1000, show_default=False,
+                     help="Runs of each arm for the interval of its prediction; by default 8 of axisymmetric arms (seconds each) "
+                          "and none of others (minutes to an hour each), whose predictions are then marked as having no interval."),
+    ] = None,
+    run: Annotated[bool, typer.Option("--run/--no-run", help="Run what is missing, or use only what is there.")] = True,
+    ablation: Annotated[
+        bool, typer.Option("--ablation", help="Run deliberately wrong models as well, and say how much worse they are.")
+    ] = False,
+    publish: Annotated[
+        bool, typer.Option("--publish", help="Write benchmarks/cadaveric/README.md and freeze the blind predictions there.")
+    ] = False,
+):
+    """Compare published experiments with simulations of them.
+
+    A study file says what was tested, what was measured and what its source leaves open (examples: benchmarks/cadaveric/studies/).
+    Each run is made once: what is in the output directory is used again. Writes tables, figures and report.html.
+    """
+    from scenarios import validation
+
+    content = validation.validate(files or (), out, ranks, resolution, samples, run, ablation)
+    directory = out or Path("results/validation")
+    print(validation.text(content))
+    if publish:
+        from scenarios import publication
+
+        for file in publication.publish(content):
+            print(file)
+    print(directory / "report.html")
+    missing = any(point["predicted"] is None for point in content["points"])
+    raise typer.Exit(STOPPED_SHORT if run and missing else COMPLETED)
+
+
+@app.command()
+def verify(
+    out: Annotated[Path | None, _out("results/verify")] = None,
+    full: Annotated[bool, typer.Option("--full", help="Also the expensive checks: finest meshes, penalty, nonlocal length.")] = False,
+):
+    """Check that the equations are solved right.
+
+    Manufactured solutions, patch tests, closed forms, and convergence in mesh and step with Richardson extrapolation and grid
+    convergence index: some minutes on one core. Writes tables, figures and report.html.
+    """
+    from scenarios import verification
+
+    content = verification.verify(out, full)
+    print((out or Path("results/verify")) / "report.html")
+    raise typer.Exit(COMPLETED if all(check["passed"] for check in content["checks"]) else STOPPED_SHORT)
+
+
+@app.command()
+def credibility(
+    directories: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="DIR...", help="Directories of validations, verifications and results; by default results/validation "
+                       "and results/verify.", show_default=False),
+    ] = None,
+    out: Annotated[Path | None, _out("results/credibility")] = None,
+):
+    """List the evidence for the model's credibility that exists, and the gaps.
+
+    Against the factors of ASME V&V 40 and the categories of the FDA's guidance of 2023; each line links to the file that proves it.
+    """
+    from scenarios import credibility as index
+
+    content = index.credibility(directories or (), out)
+    for entry in content["factors"]:
+        print(f"{entry['heading']}: {len(entry['evidence'])} lines of evidence, {len(entry['gaps'])} gaps")
+    print((out or Path("results/credibility")) / "report.html")
 
 
 @app.command()

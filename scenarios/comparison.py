@@ -42,7 +42,7 @@ def compare(paths, out=None, ranks=None, resolution=None):
     for path, (scenario, text) in zip(paths, checked, strict=True):
         row = {"scenario": path.stem, "name": scenario.name}
         try:
-            result = runner.carried_out(path, scenario, text, directory / path.stem, ranks, resolution)
+            result = runner.carried_out(path, scenario, text, directory / path.stem, runner.How(ranks, resolution))
         except (BadInput, Environment, OSError) as error:
             rows.append(row | {"status": "failed", "reason": str(error)})
             _forget(directory / path.stem)

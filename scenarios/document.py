@@ -69,11 +69,17 @@ def read_document(file):
         document.add((), trouble, line=0)
         return document
     try:
-        document.text = data.decode("utf-8-sig")
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         document.add((), "this is not a text file; a scenario is YAML text in UTF-8", line=line)
         return document
+    return document_of(text)
+
+
+def document_of(text):
+    """The Document of YAML `text`."""
+    document = Document(text=text)
     root = _compose(document)
     if root is not None:
         document.lines[()] = root.start_mark.line + 1

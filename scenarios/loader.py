@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 import json
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated, Literal, get_args, get_origin
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.json_schema import GenerateJsonSchema
@@ -27,6 +27,7 @@ NOT_YET = {
     "leave it out",
     "leads": "leave it out; `pitch` is the distance from one thread to the next, whatever the number of leads",
 }
+STUDY_KEYS = {"citation", "role", "arms", "measured"}
 SHAPES = "a vertebra (`level: L3`), a bone cylinder (`shape: cylinder`) or a foam block (`shape: block`)"
 
 
@@ -48,6 +49,15 @@ class Reading:
     warnings: list
     text: str
 
+    @property
+    def content(self):
+        return self.scenario
+
+
+def is_study(document):
+    """Whether the data of a Document are a study (scenarios.study) and not a scenario: told by its keys."""
+    return isinstance(document.data, dict) and len(STUDY_KEYS & document.data.keys()) >= 2
+
 
 def load(file):
     """The validated Scenario in `file`; BadScenario if anything is wrong with it."""
@@ -59,18 +69,19 @@ def load(file):
 
 def read(file):
     """Read and check `file` in full."""
-    return judge(read_document(file), file)
+    return judged(read_document(file), file)
 
 
-def judge(document, file):
-    """The Reading of a Document, whose data may have been changed since it was read from `file`."""
+def judged(document, file):
+    """The Reading of a Document, whose data may have been changed since it was read; `file` is where it is said to come from and
+    what a scenario without a name is called after."""
     scenario, warnings = None, []
     if document.data is not None and not isinstance(document.data, dict):
         document.add((), "a scenario is a mapping with the keys `specimen`, `screw` and `protocol`")
     elif document.data is not None:
-        scenario = _validate(document)
-        judged = scenario or lenient(spec.Scenario, document.data)
-        for path, message in rules.contradictions(judged):
+        scenario = validated(document, spec.Scenario)
+        readable = scenario or lenient(spec.Scenario, document.data)
+        for path, message in rules.contradictions(readable):
             if tuple(path) not in document.flagged:
                 document.add(path, message)
         if not document.problems:
@@ -99,16 +110,17 @@ def schema_text():
     return json.dumps(schema, indent=1, ensure_ascii=False) + "\n"
 
 
-def _validate(document):
+def validated(document, model):
+    """The data of a Document as `model`, or None with its problems noted in the document."""
     try:
-        return spec.Scenario.model_validate(document.data)
+        return model.model_validate(document.data)
     except ValidationError as error:
         for item in error.errors(include_url=False):
-            _note(document, item)
+            _note(document, item, model)
         return None
 
 
-def _note(document, item):
+def _note(document, item, root):
     """Turn one pydantic error into a Problem, in the user's words."""
     path = tuple(p for p in item["loc"] if not (isinstance(p, str) and p.startswith("<")))
     kind, value = item["type"], item.get("input")
@@ -117,9 +129,9 @@ def _note(document, item):
     if kind == "missing":
         if _gives_later_word(value):
             return
-        document.add(path, _missing(model_at(item["loc"]), path, value))
+        document.add(path, _missing(model_at(item["loc"], root), path, value))
     elif kind == "extra_forbidden":
-        document.add(path, _unknown(path[-1], model_at(item["loc"])))
+        document.add(path, _unknown(path[-1], model_at(item["loc"], root)))
     elif kind.startswith("union_tag"):
         document.add(path, _step(value) if path[0] == "protocol" else _shape(value))
     elif kind == "literal_error":
@@ -127,7 +139,7 @@ def _note(document, item):
     elif kind == "quantity":
         document.add(path, f"{item['ctx']['wrong']}; allowed is {item['ctx']['allowed']}")
     else:
-        document.add(path, wrong_kind(kind, item, value))
+        document.add(path, wrong_kind(kind, item, value, path))
 
 
 def not_among(item, value):
@@ -136,12 +148,18 @@ def not_among(item, value):
     return f"{describe(value)} is not possible; allowed: {', '.join(words)}{did_you_mean(value, words)}"
 
 
-def wrong_kind(kind, item, value):
+def wrong_kind(kind, item, value, path):
+    """What to say of a value of another kind than its place at `path` takes."""
     context = item.get("ctx", {})
     if kind in ("model_type", "dict_type", "model_attributes_type"):
         return f"{describe(value)} is not a mapping; write `key: value` pairs, or `{{}}` for all defaults"
+    if kind == "list_type" and path != ("protocol",):
+        return "this is not a list; write `[a, b]`, or one entry a line, each after a dash"
     if kind == "list_type":
         return "this is not a list; write one step a line, each after a dash: `- insert: {}`"
+    if kind in ("too_short", "too_long") and path != ("protocol",):
+        least, most = context.get("min_length"), context.get("max_length")
+        return f"it holds {context['actual_length']}; allowed is {f'at least {least}' if most is None else f'at most {most}'}"
     if kind == "too_short":
         return "there is nothing in it; a protocol needs at least `- insert: {}` and `- pullout: {}`"
     if kind.startswith("float"):
@@ -185,7 +203,7 @@ def _missing(model, path, around):
     if model is spec.Vertebra and path[-1] == "level" and "shape" not in around:
         return f"missing; a specimen is {SHAPES}"
     how = f"such as `{path[-1]}: {quantity.example}`" if quantity else ""
-    if not how and get_args(field.annotation) and not _model_in(field.annotation):
+    if get_origin(field.annotation) is Literal:
         how = f"one of {', '.join(map(str, get_args(field.annotation)))}"
     return f"missing; give {field.description}" + (f", {how}" if how else "")
 
@@ -233,7 +251,7 @@ def _model_in(annotation):
     return next(filter(None, map(_model_in, get_args(annotation))), None)
 
 
-def model_at(location, model=spec.Scenario, tagged=spec.TAGGED):
+def model_at(location, model, tagged=spec.TAGGED):
     """The model whose field the last element of a pydantic location names; model: where the location begins."""
     for part in location[:-1]:
         if isinstance(part, str) and part.startswith("<"):

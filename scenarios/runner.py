@@ -8,6 +8,7 @@
 """
 
 from contextlib import contextmanager
+from dataclasses import dataclass
 import json
 import os
 from pathlib import Path
@@ -19,6 +20,7 @@ import tempfile
 import time
 import traceback
 
+from materials.ablation import edited
 from scenarios import resultdir, solve as solver
 from scenarios.assemble import Made, broken_bone, halo_made, mesh_key, parts, problem, stages
 from scenarios.document import Problem
@@ -35,18 +37,32 @@ COMMAND_LINE = "given on the command line"
 LOOSENING = ("load_at_loosening_N", "cycles_to_loosening", "static_capacity_N", "failure_type", "failure_evidence")
 
 
+@dataclass(frozen=True)
+class How:
+    """How a scenario is carried out.
+
+    ranks: processes to solve on (None: as many as suit the model and the machine); resolution: in place of the file's; cache:
+    directory of meshes that runs with equal geometry share; reported: with figures and report.html; edits: changes to the posed
+    problem, see materials.ablation.
+    """
+
+    ranks: int | None = None
+    resolution: str | None = None
+    cache: str | None = None
+    reported: bool = True
+    edits: dict | None = None
+
+
 def run(path, out=None, ranks=None, resolution=None, cache=None, reported=True):
     """Carry out the scenario in file `path` and return its Result, also of a run that stopped short.
 
-    out: result directory, by default results/<name>; ranks: processes to solve on (None: as many as suit the model and the
-    machine); resolution: in place of the file's; cache: directory of meshes that runs with equal geometry share;
-    reported: with figures and report.html.
+    out: result directory, by default results/<name>; the others as in `How`.
     Raises BadScenario (nothing is written), BadInput for an `out` in use by something else, Environment.
     """
     scenario, text = checked(path, resolution)
     solver.check_ranks(ranks)
     final = Path(out) if out is not None else Path("results") / directory_name(scenario.name)
-    return carried_out(path, scenario, text, final, ranks, resolution, cache, reported)
+    return carried_out(path, scenario, text, final, How(ranks, resolution, cache, reported))
 
 
 def resume(directory, ranks=None, cache=None, reported=True):
@@ -58,33 +74,34 @@ def resume(directory, ranks=None, cache=None, reported=True):
     final = Path(directory)
     found = unfinished(final)
     options = _read_json(found / "provenance.json") or {}
-    resolution = options.get("options", {}).get("resolution")
+    resolution, edits = options.get("options", {}).get("resolution"), options.get("options", {}).get("edits")
     ranks = ranks or options.get("ranks")
     solver.check_ranks(ranks)
     scenario, _ = checked(found / "scenario.yaml", resolution)
     with _directory(final, start=found) as directory:
-        _carry_out(final / "scenario.yaml", scenario, directory, ranks, resolution, cache, reported)
+        _carry_out(final / "scenario.yaml", scenario, directory, How(ranks, resolution, cache, reported, edits))
     return Result(final)
 
 
-def carried_out(path, scenario, text, final, ranks, resolution, cache=None, reported=True):
-    ranks = ranks or solver.usual_ranks(scenario.model)
+def carried_out(path, scenario, text, final, how):
+    """The Result of a checked scenario in directory `final`."""
     with _directory(final) as directory:
-        _write_inputs(directory, path, scenario, text, resolution)
-        _carry_out(path, scenario, directory, ranks, resolution, cache, reported)
+        _write_inputs(directory, path, scenario, text, how.resolution)
+        _carry_out(path, scenario, directory, how)
     return Result(final)
 
 
-def _carry_out(path, scenario, directory, ranks, resolution, cache, reported):
+def _carry_out(path, scenario, directory, how):
     """All steps of a run that are not done yet, then its summary and report, in `directory`."""
-    options = {"resolution": resolution} if resolution else {}
+    ranks = how.ranks or solver.usual_ranks(scenario.model)
+    options = {name: value for name, value in (("resolution", how.resolution), ("edits", how.edits)) if value}
     _write_json(directory / "provenance.json", _provenance(directory, ranks, options))
     with progress(directory_name(scenario.name)) as show:
         begun = time.monotonic()
         outcome = {"status": "failed", "reason": "", "steps": []}
         try:
             for stage in stages(scenario):
-                step = _solved(path, scenario, stage, directory, ranks, show, cache)
+                step = _solved(path, scenario, stage, directory, ranks, how, show)
                 _add(outcome, stage, step, directory)
                 if outcome["status"] != "completed":
                     break
@@ -106,7 +123,7 @@ def _carry_out(path, scenario, directory, ranks, resolution, cache, reported):
             outcome["reason"] = f"internal error ({type(error).__name__}: {error}); run.log has the details"
         outcome["seconds_wall"] = round(time.monotonic() - begun, 1)
         _write_json(directory / "result.json", _summary(scenario, outcome))
-        if reported:
+        if how.reported:
             show.stage("reporting")
             write_report(directory)
     if outcome["status"] == "completed":
@@ -271,7 +288,7 @@ def _keep_mesh(directory, kept):
             raise
 
 
-def _solved(path, scenario, stage, directory, ranks, show, cache):
+def _solved(path, scenario, stage, directory, ranks, how, show):
     """Outcome of the solver for one stage, also of one that broke down; what an earlier run has finished is not repeated."""
     folder = directory / stage.folder
     folder.mkdir(exist_ok=True)
@@ -280,7 +297,7 @@ def _solved(path, scenario, stage, directory, ranks, show, cache):
         return done
     if _read_json(folder / "problem.json") is None:
         show.stage(f"{stage.kind}: meshing")
-        _prepare(path, scenario, stage, directory, cache)
+        _prepare(path, scenario, stage, directory, how)
     show.stage(f"{stage.kind}: solving")
     code = solver.solve(folder, ranks, show.step)
     words = solver.last_words(folder)
@@ -292,7 +309,7 @@ def _solved(path, scenario, stage, directory, ranks, show, cache):
     return left(folder, stage, f"the solver ended unexpectedly (code {code})" + (f": {words}" if words else ""))
 
 
-def _prepare(path, scenario, stage, directory, cache):
+def _prepare(path, scenario, stage, directory, how):
     """Mesh and problem of a stage; the mesh of the stage before serves on if nothing was done to the specimen."""
     from meshes.labmesh import LabMesh
 
@@ -309,8 +326,8 @@ def _prepare(path, scenario, stage, directory, cache):
         _link_mesh(earlier, folder)
         lab_mesh = LabMesh.load(folder / "mesh.npz")
     else:
-        found, lab_mesh = _mesh(path, scenario, stage, folder, made, cache)
-    posed = problem(scenario, stage, found, lab_mesh) | ({"start": start} if start else {})
+        found, lab_mesh = _mesh(path, scenario, stage, folder, made, how.cache)
+    posed = edited(problem(scenario, stage, found, lab_mesh), how.edits or {}) | ({"start": start} if start else {})
     after = [kind for _, kind, _ in scenario.steps()[stage.index + 1 : stage.index + 2]]
     posed["followed"] = after in (["cycle"], ["pullout"])  # then the specimen is unloaded first; else nothing keeps its stress
     _write_json(folder / "problem.json", posed)

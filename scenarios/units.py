@@ -26,6 +26,10 @@ _KINDS = {
     "mg/cm^3": "a density",
     "deg": "an angle",
     "mm/N": "a compliance",
+    "N/mm": "a stiffness",
+    "N*mm": "an energy",
+    "um": "a length",
+    "ml": "a volume",
     "%": "a percentage",
 }
 # pint calls angles and percentages both dimensionless; 20 % is no angle, so these are told apart by name.

@@ -19,7 +19,7 @@ import re
 from scenarios import solve as solver
 from scenarios.assemble import mesh_key, parts, stages
 from scenarios.document import read_document
-from scenarios.loader import did_you_mean, judge
+from scenarios.loader import did_you_mean, judged
 from scenarios.result import NUMBERS
 from scenarios.sweeps import designs, spec
 from scenarios.sweeps.parameters import BadValue, parameter
@@ -91,7 +91,7 @@ def made(file, ranks=None):
         raise _bad(file, document)
     path = file.parent / sweep.scenario
     base_document = read_document(path)
-    base = judge(base_document, path)
+    base = judged(base_document, path)
     if base.problems:
         raise BadInput("\n".join(problem.text(path) for problem in base.problems))
     parameters, points, of_table = [], [], ""
@@ -164,7 +164,7 @@ def _cases(sweep, parameters, points, base, path, document):
         change(data, changes)
         if sweep.resolution:
             data["resolution"] = sweep.resolution
-        reading = judge(replace(base, data=data, problems=[], flagged=set()), path)
+        reading = judged(replace(base, data=data, problems=[], flagged=set()), path)
         if reading.problems:
             for problem in reading.problems:
                 kind = problem.path, re.sub(r"[-+]?\d[\d.e+-]*", "", problem.message)

@@ -230,7 +230,7 @@ def _note(document, item):
     elif kind == "too_short" or kind == "list_type":
         document.add(path, "give a list with at least one element, in brackets: `[60 mg/cm^3, 80 mg/cm^3]`")
     else:
-        document.add(path, wrong_kind(kind, item, value))
+        document.add(path, wrong_kind(kind, item, value, path))
 
 
 def _design(value):

@@ -1,0 +1,79 @@
+"""How well predictions agree with measurements: R2, concordance, errors, bias with limits, ranks, standardised differences.
+
+R2, MAPE and RMSE are scikit-learn's, correlations and tests scipy's. All take arrays of equal length in one unit.
+"""
+
+import numpy as np
+from scipy import stats
+
+LIMITS = 1.96  # Bland and Altman: limits of agreement hold 95 % of normal differences
+SIGNIFICANT = 0.05
+
+
+def agreement(measured, predicted):
+    """Statistics of n pairs as a dict; None where n is too small for one (two for an error's spread, three for a correlation).
+
+    R2: about the identity line, 1 - sum (p - m)^2 / sum (m - mean)^2, not the square of r; concordance: Lin 1989,
+    2 cov / (var_m + var_p + (mean_m - mean_p)^2) with variances over n; MAPE in %; bias: mean of p - m, lower and upper limit of
+    agreement bias -+ 1.96 SD (n - 1).
+    """
+    from sklearn.metrics import mean_absolute_percentage_error, r2_score, root_mean_squared_error
+
+    m, p = np.asarray(measured, float), np.asarray(predicted, float)
+    found = dict.fromkeys(
+        (
+            "R2",
+            "concordance",
+            "MAPE_percent",
+            "RMSE",
+            "bias",
+            "lower_limit",
+            "upper_limit",
+            "Pearson_r",
+            "Spearman_rho",
+            "Kendall_tau",
+        )
+    )
+    found = {"n": len(m)} | found
+    if not len(m):
+        return found
+    difference = p - m
+    found |= {
+        "MAPE_percent": 100 * float(mean_absolute_percentage_error(m, p)),
+        "RMSE": float(root_mean_squared_error(m, p)),
+        "bias": float(difference.mean()),
+    }
+    if len(m) < 2:
+        return found
+    spread = LIMITS * float(difference.std(ddof=1))
+    found |= {"lower_limit": found["bias"] - spread, "upper_limit": found["bias"] + spread}
+    if np.ptp(m) > 0:
+        found["R2"] = float(r2_score(m, p))
+    if len(m) < 3 or np.ptp(m) == 0 or np.ptp(p) == 0:
+        return found
+    covariance = np.cov(m, p, bias=True)
+    found["concordance"] = float(2 * covariance[0, 1] / (covariance[0, 0] + covariance[1, 1] + (m.mean() - p.mean()) ** 2))
+    return found | {
+        "Pearson_r": float(stats.pearsonr(m, p).statistic),
+        "Spearman_rho": float(stats.spearmanr(m, p).statistic),
+        "Kendall_tau": float(stats.kendalltau(m, p).statistic),
+    }
+
+
+def standardised(predicted, mean, sd):
+    """(predicted - mean) / sd: how many of the specimens' standard deviations the prediction is off."""
+    return (predicted - mean) / sd
+
+
+def distinct(first, second):
+    """Whether two means are told apart by Welch's t test at 5 %; each is (mean, sd, n). True where sd or n is not known."""
+    if None in (*first, *second) or min(first[2], second[2]) < 2:
+        return True
+    return bool(stats.ttest_ind_from_stats(*first, *second, equal_var=False).pvalue < SIGNIFICANT)
+
+
+def correlation(x, y):
+    """Pearson's r of at least three pairs; None where either does not vary."""
+    if len(x) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
+        return None
+    return float(stats.pearsonr(x, y).statistic)

@@ -1,0 +1,73 @@
+"""Runs of the cases of studies, each carried out once: directories are named by what was solved.
+
+The name is a hash of the resolved scenario (without its name), the changes to the posed problem, the version of halofix and
+the values of the material library. It does not hold the commit: provenance.json has that, and the report says where runs of
+several commits are mixed.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+import hashlib
+import json
+from pathlib import Path
+
+from scenarios import loader, runner
+from scenarios.document import document_of
+from scenarios.loader import BadScenario
+from scenarios.provenance import version
+from scenarios.resolved import resolved_text
+from scenarios.result import Result
+from scenarios.solve import ROOT
+from scenarios.trouble import BadInput, Environment
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A case that is ready to be run: its scenario, the changes to its problem, the directory of its result."""
+
+    case: object
+    scenario: object
+    edits: dict
+    directory: Path
+
+    @property
+    def result(self):
+        """The Result if there is one that was not interrupted, else None."""
+        try:
+            found = Result(self.directory)
+        except BadInput:
+            return None
+        return None if found.summary.get("interrupted") else found
+
+
+def planned(case, runs, resolution, edits=None):
+    """Planned of a `study.Case` under the folder `runs`; edits: a deliberate change of the model beside the case's inputs."""
+    reading = loader.judged(document_of(case.text), case.arm)
+    if reading.problems:
+        raise BadScenario(f"{case.study}, arm {case.arm}", reading.problems)
+    scenario = reading.scenario.model_copy(update={"resolution": resolution} if resolution else {})
+    edits = case.inputs | (edits or {})
+    return Planned(case, scenario, edits, Path(runs) / key(scenario, edits))
+
+
+def key(scenario, edits):
+    """Name of the directory of a run: 12 hexadecimal digits."""
+    resolved = resolved_text(scenario.model_copy(update={"name": None}))
+    parts = [version(), _materials(), resolved, json.dumps(edits, sort_keys=True)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
+
+
+@cache
+def _materials():
+    files = [ROOT / "materials" / "calibrated.yaml", *sorted((ROOT / "materials" / "library").glob("*.yaml"))]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+
+
+def carry_out(plan, ranks, resolution):
+    """Result of a planned case, run now; (None, why) if it could not be run."""
+    try:
+        path = plan.directory / "scenario.yaml"
+        return runner.carried_out(path, plan.scenario, plan.case.text, plan.directory,
+                                  runner.How(ranks, resolution, edits=plan.edits)), ""
+    except (BadInput, Environment) as error:
+        return None, str(error)

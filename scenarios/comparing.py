@@ -1,0 +1,246 @@
+"""From runs and measurements to points: what was measured, what is predicted, within which interval, and how far off.
+
+    points(study, outcomes)     one Point for each measured thing of a study and each specimen of its table
+    ranking(study, outcomes)    whether what was measured to be stronger is predicted to be stronger
+"""
+
+from dataclasses import asdict, dataclass, field
+from itertools import combinations
+
+from scenarios import agreement
+from scenarios.study import SAME, Measured, outcome_of, unit
+from scenarios.variation import value_at
+
+GOAL, ACCEPTED = 0.10, 0.20  # of a ratio
+ABSOLUTE = 0.30  # of a mean of cadaver specimens without a reported SD, or a difference of means
+FOAM = 0.05  # of a mean of foam blocks, which scatter by a few per cent only
+
+
+@dataclass
+class Point:
+    """One comparison. Numbers in `unit` ('' for ratios, counts, correlations); None where there is none, `why` says why not.
+
+    kind: arm, ratio, difference, direction, correlation or specimen; predicted of a direction: first over second;
+    low, high: least and largest prediction over `samples` of the open inputs and the nominal one; runs: names of the run
+    directories; standardised: (predicted - measured) / sd; verdict: goal, accepted, missed, or '' without a measurement;
+    outcomes: keys of the results that were compared.
+    """
+
+    study: str
+    role: str
+    material: str
+    kind: str
+    what: str
+    unit: str = ""
+    measured: float | None = None
+    sd: float | None = None
+    n: int | None = None
+    predicted: float | None = None
+    low: float | None = None
+    high: float | None = None
+    samples: int = 0
+    why: str = ""
+    runs: list = field(default_factory=list)
+    verdict: str = ""
+    outcomes: str = ""
+
+    @property
+    def deviation(self):
+        """Predicted over measured - 1, or None."""
+        return None if None in (self.measured, self.predicted) or not self.measured else self.predicted / self.measured - 1
+
+    @property
+    def standardised(self):
+        if None in (self.measured, self.predicted, self.sd):
+            return None
+        return agreement.standardised(self.predicted, self.measured, self.sd)
+
+    def row(self):
+        """The point as a row of a table."""
+        deviation = self.deviation
+        return {
+            **asdict(self),
+            "runs": " ".join(self.runs),
+            "standardised": self.standardised,
+            "deviation_percent": None if deviation is None else 100 * deviation,
+        }
+
+
+class Outcomes:
+    """Results of one study's cases. plans: [case_runs.Planned]."""
+
+    def __init__(self, plans):
+        self.plans = {(p.case.arm, p.case.specimen, p.case.sample): p for p in plans}
+        self.results = {key: plan.result for key, plan in self.plans.items()}
+
+    def plan(self, arm, specimen=None, sample=None):
+        # a sample that changes nothing in this arm is not a case of its own
+        return self.plans.get((arm, specimen, sample)) or self.plans.get((arm, specimen, None))
+
+    def value(self, arm, outcome, specimen=None, sample=None):
+        """(value, why not)"""
+        key = (arm, specimen, sample) if (arm, specimen, sample) in self.plans else (arm, specimen, None)
+        result = self.results.get(key)
+        if result is None:
+            return None, "not run"
+        return outcome_of(result.summary, outcome)
+
+    def sampled(self, arms):
+        """Numbers of the samples of which every arm has a result."""
+        numbers = {key[2] for key in self.plans if key[2] is not None and key[0] in arms}
+        return sorted(
+            s
+            for s in numbers
+            if all(self.results.get((arm, None, s)) is not None for arm in arms if (arm, None, s) in self.plans)
+        )
+
+
+def points(study, outcomes, specimens=()):
+    """[Point, ...] of a Study and its Outcomes; specimens: rows of its table."""
+    found = [_point(study, item, outcomes) for item in study.measured]
+    for row in specimens:
+        for outcome, measured in row.measured.items():
+            point = Point(
+                study.name,
+                study.role,
+                study.kind,
+                "specimen",
+                f"{row.name}: {outcome}",
+                unit(outcome),
+                measured,
+                n=1,
+                outcomes=_keys([outcome]),
+            )
+            point.predicted, point.why = outcomes.value(row.arm, outcome, row.name)
+            plan = outcomes.plan(row.arm, row.name)
+            point.runs = [plan.directory.name] if plan and outcomes.results.get((row.arm, row.name, None)) else []
+            found.append(_judged(point))
+    return found
+
+
+def _keys(outcomes):
+    """Keys of outcomes, without their steps, as a text."""
+    return " ".join(dict.fromkeys(outcome.rpartition(".")[2] for outcome in outcomes))
+
+
+def _point(study, item, outcomes):
+    point = Point(study.name, study.role, study.kind, item.kind, item.words(), item.unit, item.given, item.spread, item.n)
+    point.predicted, point.why = _predicted(item, outcomes)
+    point.outcomes = _keys(outcome for _, outcome in item.sides)
+    arms = [arm for arm, _ in item.sides]
+    point.runs = list(
+        dict.fromkeys(
+            outcomes.plan(arm).directory.name for arm in arms if outcomes.results.get((arm, None, None)) is not None
+        )
+    )
+    numbers = outcomes.sampled(arms)
+    spread = [value for sample in numbers if (value := _predicted(item, outcomes, sample)[0]) is not None]
+    if spread and point.predicted is not None:
+        point.low, point.high, point.samples = min(*spread, point.predicted), max(*spread, point.predicted), len(spread)
+    return _judged(point, item)
+
+
+def _predicted(item, outcomes, sample=None):
+    """(prediction of a Measured, why not)"""
+    values = []
+    for arm, outcome in item.sides:
+        value, why = outcomes.value(arm, outcome, sample=sample)
+        if value is None:
+            return None, f"{arm}: {why}"
+        values.append(value)
+    if item.kind == "arm":
+        return values[0], ""
+    if item.kind == "difference":
+        return values[0] - values[1], ""
+    if item.kind == "correlation":
+        inputs = [_input(outcomes.plan(arm, sample=sample), item.between[0]) for arm in item.correlation]
+        if None in inputs:
+            return None, f"an arm has no number at {item.between[0]}"
+        r = agreement.correlation(inputs, values)
+        return r, "" if r is not None else "nothing varies"
+    return (values[0] / values[1], "") if values[1] else (None, "the reference arm is 0")
+
+
+def _input(plan, path):
+    """The number that a planned scenario has at a dotted path, or None."""
+    text = value_at(plan.case.text, path)
+    try:
+        return float(str(text).split()[0])
+    except (ValueError, IndexError):
+        return None
+
+
+def _judged(point, item=None):
+    if point.predicted is None:
+        return point
+    off = abs(point.deviation) if point.deviation is not None else None
+    if point.kind == "direction":
+        _, sign, _ = item.parsed_direction
+        right = {">": point.predicted > 1, "<": point.predicted < 1, "~": abs(point.predicted - 1) <= SAME}[sign]
+        point.verdict = "goal" if right else "missed"
+    elif point.measured is None or off is None:
+        point.verdict = ""
+    elif point.kind == "ratio":
+        point.verdict = "goal" if off <= GOAL else "accepted" if off <= ACCEPTED else "missed"
+    elif point.kind == "correlation":
+        # specimens scatter by more than what the arms vary: a model without that scatter should correlate at least as well
+        point.verdict = (
+            "goal" if point.predicted * point.measured > 0 and abs(point.predicted) >= abs(point.measured) else "missed"
+        )
+    elif point.material == "synthetic" and point.kind in ("arm", "specimen"):
+        point.verdict = "goal" if off <= FOAM else "missed"
+    elif point.sd is not None:
+        point.verdict = "goal" if off <= GOAL else "accepted" if abs(point.standardised) <= 1 else "missed"
+    else:
+        point.verdict = "goal" if off <= GOAL else "accepted" if off <= ABSOLUTE else "missed"
+    return point
+
+
+def ranking(study, outcomes):
+    """{study, pairs, right, wrong, untold} of the pairs of arms that the study tells apart; None if it tells none apart.
+
+    Pairs come from means that Welch's test tells apart (where SD and n are given), ratios, differences and directions. A
+    specimen-wise table is judged by its rank correlation instead. untold: pairs without both predictions.
+    """
+    pairs = {}
+    arms = [item for item in study.measured if item.kind == "arm" and item.given is not None]
+    for a, b in combinations(arms, 2):
+        if a.outcome == b.outcome and a.given != b.given:
+            if agreement.distinct((a.given, a.spread, a.n), (b.given, b.spread, b.n)):
+                stronger, weaker = (a, b) if a.given > b.given else (b, a)
+                pairs.setdefault(frozenset([stronger.sides[0], weaker.sides[0]]), (stronger.sides[0], weaker.sides[0]))
+    for item in study.measured:
+        if order := _order(item):
+            pairs.setdefault(frozenset(item.sides), order)
+    if not pairs:
+        return None
+    right, wrong, untold = 0, [], 0
+    for stronger, weaker in pairs.values():
+        above, below = outcomes.value(*stronger)[0], outcomes.value(*weaker)[0]
+        if above is None or below is None:
+            untold += 1
+        elif above > below:
+            right += 1
+        else:
+            wrong.append(f"{stronger[0]} > {weaker[0]}")
+    return {
+        "study": study.name,
+        "role": study.role,
+        "pairs": len(pairs),
+        "right": right,
+        "untold": untold,
+        "wrong": "; ".join(wrong),
+    }
+
+
+def _order(item: Measured):
+    """(stronger side, weaker side) as an item that compares two arms says, or None."""
+    if item.kind in ("ratio", "difference") and item.given is not None:
+        neutral = 1.0 if item.kind == "ratio" else 0.0
+        if item.given == neutral:
+            return None
+        return tuple(item.sides) if item.given > neutral else tuple(item.sides[::-1])
+    if item.kind == "direction":
+        sign = item.parsed_direction[1]
+        return None if sign == "~" else tuple(item.sides) if sign == ">" else tuple(item.sides[::-1])
+    return None

@@ -1,0 +1,93 @@
+"""Samples of what a study leaves open: a Latin hypercube over its distributions, one and the same for all of its arms.
+
+All arms of a study see the same samples, so that a ratio of two arms is taken between like specimens.
+"""
+
+from scipy.stats import qmc, truncnorm
+
+from scenarios.study import MODEL_INPUTS, Case, arm_text
+from scenarios.trouble import BadInput
+from scenarios.units import number
+from scenarios.variation import value_at, varied
+
+SEED = 20  # the same samples each time: what is cached is found again
+
+
+def samples(study, count):
+    """[{dotted path: value}, ...]: `count` of a Latin hypercube; none where nothing is open."""
+    given = study.uncertain
+    if not given or not count:
+        return []
+    shares = qmc.LatinHypercube(d=len(given), seed=SEED).random(count)
+    return [
+        {path: quantile(distribution, share, path) for (path, distribution), share in zip(given.items(), row)}
+        for row in shares
+    ]
+
+
+def cases(study, folder, arm, count):
+    """The Case of each sample for one arm; what the arm sets itself is not open in it. Samples that change nothing are none."""
+    found, fixed = [], own(study, arm)
+    text = arm_text(study, folder, arm)
+    for index, values in enumerate(samples(study, count)):
+        inputs = {path: value for path, value in values.items() if path in MODEL_INPUTS}
+        changed = text
+        for path, value in values.items():
+            scatter = study.uncertain[path].relative is not None
+            if path in inputs or (path in fixed and not scatter):
+                continue
+            changed = placed(changed, path, value) or changed  # not where this arm has no such step
+        found.append(Case(study.name, arm, changed, sample=index, inputs=inputs))
+    return found
+
+
+def placed(text, path, value):
+    """Scenario text with a sampled `value` at `path`; a float there is a factor to what it has. None where it has nothing."""
+    try:
+        if isinstance(value, float):
+            amount, unit = _split(value_at(text, path))
+            value = f"{number(value * amount)} {unit}".strip()
+        return varied(text, {path: value})
+    except (BadInput, ValueError):
+        return None
+
+
+def own(study, arm):
+    """Paths that an arm sets itself."""
+    return set(study.arms[arm]) - {"base"} if isinstance(study.arms[arm], dict) else set()
+
+
+def quantile(given, share, path=""):
+    """Value of a Distribution below which `share` (0 to 1) of its probability lies, with its unit as given; a factor of a scatter.
+
+    A normal one is cut off at two standard deviations. Raises ValueError for numbers that do not make a distribution.
+    """
+    if given.relative is not None:
+        return float(truncnorm.ppf(share, -2, 2, loc=1.0, scale=given.relative / 100))
+    (first, unit_first), (second, unit_second) = (_split(value) for value in given.normal or given.uniform)
+    if unit_first != unit_second:
+        raise ValueError(f"both numbers need the same unit, not `{unit_first}` and `{unit_second}`")
+    if path in MODEL_INPUTS and unit_first:
+        raise ValueError("an input of the laws is a number without unit")
+    if given.normal:
+        if second <= 0:
+            raise ValueError("a standard deviation is above 0")
+        value = float(truncnorm.ppf(share, -2, 2, loc=first, scale=second))
+    else:
+        if second <= first:
+            raise ValueError(f"the bounds are [low, high], not [{number(first)}, {number(second)}]")
+        value = first + share * (second - first)
+    return f"{number(value)} {unit_first}" if unit_first else float(number(value))
+
+
+def _split(value):
+    """(number, unit) of `70 mg/cm^3` or 0.3."""
+    if isinstance(value, str):
+        head, _, unit = value.strip().partition(" ")
+        try:
+            return float(head), unit.strip()
+        except ValueError:
+            raise ValueError(f"`{value}` is not a number with a unit, such as `70 mg/cm^3`") from None
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ValueError(f"`{value}` is not a number")
+    return float(value), ""

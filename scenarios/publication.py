@@ -1,0 +1,85 @@
+"""What the repository shows of a validation: benchmarks/cadaveric/README.md, and blind predictions frozen with a date."""
+
+import csv
+from pathlib import Path
+
+from benchmarks import tables
+from scenarios.solve import ROOT
+from scenarios.validation_report import markdown
+
+CADAVERIC = ROOT / "benchmarks" / "cadaveric"
+FROZEN = ("study", "what", "predicted", "low", "high", "unit", "date", "version", "commit", "resolution")
+INTRODUCTION = """\
+# Cadaver and foam studies
+
+`studies/` holds published experiments as files. `./halofix validate` simulates them and compares; `./halofix check FILE` checks
+one. This page is written by `./halofix validate --publish`.
+
+A study of one's own is a file like these:
+
+```yaml
+citation: "Our laboratory 2030"
+role: validation                 # or calibration (a constant is fitted to it), blind (its results are not known yet)
+kind: cadaveric                  # or synthetic, animal
+specimen: {levels: [L3], n: 8, bmd: 74 mg/cm^3, bmd_sd: 12 mg/cm^3, bmd_kind: qct_ha}    # what is known; set in every arm
+screw: {diameter: 6.5 mm, length: 45 mm}
+base: native.yaml                # scenario that the arms vary; a path from this file, or written out here
+arms:
+  native: {}
+  thick: {screw.diameter: 7.5 mm, screw.core_diameter: 5.5 mm}     # dotted path: value
+measured:
+  - {arm: native, outcome: peak_force_N, mean: 0.41 kN, sd: 120 N, n: 8}
+  - {ratio: [thick, native], outcome: peak_force_N, value: 1.2}    # also difference, direction: thick > native, correlation
+specimens: specimens.csv         # optional, one row a specimen: specimen, arm, specimen.bmd (mg/cm^3), peak_force_N, curve
+assumed:
+  screw.pitch: {value: 2.75 mm, why: "not measured"}
+open:                            # sampled for the interval of each prediction
+  model.insertion_damage: {uniform: [0.1, 0.5], why: "not measured"}
+```
+
+An outcome is a key of result.json; of one of several cycles it is written `"cycle[2].load_at_loosening_N"`.
+"""
+
+
+def publish(content, folder=CADAVERIC):
+    """Write README.md and blind_predictions.csv for the `content` of a validation.json into `folder`; returns their paths.
+
+    A blind prediction that is there already stays as it is: it is frozen.
+    """
+    folder = Path(folder)
+    frozen = freeze(content, folder / "blind_predictions.csv")
+    there = {study["name"] for study in content["studies"]}
+    left_out = [file.stem for file in sorted((folder / "studies").glob("*.yaml")) if file.stem not in there]
+    parts = [INTRODUCTION.strip()]
+    if left_out:
+        parts.append(f"Not in this comparison, and not run: {', '.join(left_out)}.")
+    parts += ["## Blind predictions, frozen", tables.markdown(frozen) if frozen else "None yet."]
+    page = markdown(content).replace("\n## ", "\n### ").replace("# Comparison", "## Comparison", 1)
+    parts.append(page)
+    readme = folder / "README.md"
+    readme.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    return [readme, folder / "blind_predictions.csv"] if frozen else [readme]
+
+
+def freeze(content, file):
+    """Rows of `file` with the new blind predictions of `content` added to those that are there."""
+    rows = []
+    if file.exists():
+        with open(file, newline="") as stream:
+            rows = list(csv.DictReader(stream))
+    there = {(row["study"], row["what"]) for row in rows}
+    about = content["halofix"]
+    for point in content["points"]:
+        if point["role"] == "blind" and point["predicted"] is not None and (point["study"], point["what"]) not in there:
+            rows.append(
+                {key: point.get(key) for key in FROZEN[:6]}
+                | {
+                    "date": content["date"][:10],
+                    "version": about["version"],
+                    "commit": about["commit"][:10] + (" with changes" if about.get("modified") is True else ""),
+                    "resolution": content["resolution"],
+                }
+            )
+    if rows:
+        tables.write_csv(file, rows)
+    return rows

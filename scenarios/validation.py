@@ -1,0 +1,329 @@
+"""Studies simulated and compared with what was measured: the command `validate`.
+
+    validate(files, out, ...) -> dict: what validation.json holds
+
+Runs what is not there yet (scenarios.case_runs), compares (scenarios.comparing), and writes tables, figures and report.html.
+Studies that a constant was fitted to are compared in a table of their own and counted nowhere; what a blind study is predicted
+to give is written down with its date.
+"""
+
+from datetime import UTC, datetime
+import json
+from pathlib import Path
+import time
+
+from benchmarks import tables
+from materials.ablation import ABLATIONS
+from scenarios import case_runs, comparing, open_inputs, runner, specimen_table, study_loader
+from scenarios.agreement import agreement
+from scenarios import solve as solver
+from scenarios.provenance import git_state, version
+from scenarios.solve import ROOT
+from scenarios.study import Case, arm_text
+from scenarios.trouble import BadInput
+from scenarios.variation import varied
+
+SHIPPED = ROOT / "benchmarks" / "cadaveric" / "studies"
+FLAT_SAMPLES = 8  # of an axisymmetric arm, which takes seconds; a solid one takes minutes, so it is sampled on request only
+RATIOS = "ratios"
+WORSE = 1.0  # percentage points by which a wrong model must miss more to be called worse
+
+
+def validate(files=(), out=None, ranks=None, resolution=None, samples=None, run=True, ablation=False):
+    """Compare the studies in `files` (none: all that are shipped) with simulations; returns the content of validation.json.
+
+    out: directory, by default results/validation; samples: of the open inputs, for each arm (None: 8 of axisymmetric arms, none
+    of others); run: False uses only results that are there; ablation: each study with deliberately wrong models as well.
+    Raises BadInput if any study has anything wrong with it, before the first run.
+    """
+    begun = time.monotonic()
+    studies = _loaded(files or sorted(SHIPPED.glob("*.yaml")))
+    if resolution is not None and resolution not in runner.RESOLUTIONS:
+        raise BadInput(f"--resolution {resolution} is not possible; allowed: {', '.join(runner.RESOLUTIONS)}")
+    solver.check_ranks(ranks)
+    out = Path(out) if out is not None else Path("results") / "validation"
+    if out.exists() and any(out.iterdir()) and not (out / "validation.json").exists() and not (out / "runs").exists():
+        raise BadInput(f"{out} exists and is not a validation; name another place with --out")
+    (out / "runs").mkdir(parents=True, exist_ok=True)
+
+    variants = {"": {}} | ({name: {name: True} for name in ABLATIONS} if ablation else {})
+    plans = {
+        (study.name, name): _plans(study, folder, out / "runs", resolution, samples, edits)
+        for study, folder in studies
+        for name, edits in variants.items()
+    }
+    failed = _carry_out([plan for group in plans.values() for plan in group], ranks, resolution) if run else {}
+    content = {
+        "schema": 1,
+        "halofix": {"version": version(), **git_state()},
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "resolution": resolution or "as the studies say",
+        "samples": samples,
+        "ran": run,
+        "studies": [],
+        "points": [],
+        "ranking": [],
+        "ablation": [],
+    }
+    found = {}
+    for study, folder in studies:
+        for name in variants:
+            outcomes = comparing.Outcomes(plans[study.name, name])
+            rows = specimen_table.read(study, folder) if study.specimens else []
+            found[study.name, name] = (
+                _explained(comparing.points(study, outcomes, rows), failed),
+                comparing.ranking(study, outcomes),
+            )
+        content["studies"].append(_described(study, folder, plans[study.name, ""]))
+    points = [point for (_, name), (points, _) in found.items() if not name for point in points]
+    content["points"] = [point.row() for point in points]
+    content["agreement"] = groups(points)
+    content["ranking"] = [ranking for (_, name), (_, ranking) in found.items() if not name and ranking]
+    content["ablation"] = ablations(found) if ablation else []
+    content["commits"] = _commits([plan for group in plans.values() for plan in group])
+    content["seconds_simulated"] = _seconds([plan for group in plans.values() for plan in group])
+    content["seconds_here"] = round(time.monotonic() - begun, 1)
+    _write(out, content)
+    return content
+
+
+def _loaded(files):
+    """[(Study, folder)] of all files; BadInput with everything that is wrong in any of them."""
+    found, wrong = [], []
+    for file in files:
+        try:
+            found.append(study_loader.load(file))
+        except BadInput as error:
+            wrong.append(str(error))
+    names = [study.name for study, _ in found]
+    wrong += [
+        f"several studies are called {name}; give each a `name:` of its own"
+        for name in dict.fromkeys(names)
+        if names.count(name) > 1
+    ]
+    if wrong:
+        raise BadInput("\n".join(wrong))
+    return found
+
+
+def _plans(study, folder, runs, resolution, samples, edits):
+    """[case_runs.Planned] of a study: arms, their samples, and the rows of its table."""
+    found = []
+    for arm in study.arms:
+        nominal = case_runs.planned(Case(study.name, arm, arm_text(study, folder, arm)), runs, resolution, edits)
+        found.append(nominal)
+        if edits:
+            continue  # a wrong model is judged by its nominal predictions
+        count = samples if samples is not None else FLAT_SAMPLES if nominal.scenario.model == "axisymmetric" else 0
+        found += [case_runs.planned(case, runs, resolution) for case in open_inputs.cases(study, folder, arm, count)]
+    for row in specimen_table.read(study, folder) if study.specimens else ():
+        text = varied(arm_text(study, folder, row.arm), row.changes | {"name": f"{study.name}, {row.name}"[:80]})
+        found.append(case_runs.planned(Case(study.name, row.arm, text, specimen=row.name), runs, resolution, edits))
+    return found
+
+
+def _carry_out(plans, ranks, resolution):
+    """Run what is not there, nominal cases before samples and cheap ones first; {(study, arm): why} of what could not be run."""
+    missing = {}
+    for plan in plans:
+        if plan.result is None:
+            missing.setdefault(plan.directory, plan)
+    ordered = sorted(
+        missing.values(), key=lambda plan: (plan.case.sample is not None, plan.scenario.model != "axisymmetric")
+    )
+    failed = {}
+    for number, plan in enumerate(ordered, start=1):
+        case = plan.case
+        extra = "".join(
+            [
+                f", specimen {case.specimen}" if case.specimen else "",
+                f", sample {case.sample + 1}" if case.sample is not None else "",
+                "".join(f", {ABLATIONS[name][0]}" for name in plan.edits if name in ABLATIONS),
+            ]
+        )
+        print(f"run {number} of {len(ordered)}: {case.study}, {case.arm}{extra}", flush=True)
+        result, why = case_runs.carry_out(plan, ranks, resolution)
+        if result is None:
+            failed[plan.case.study, plan.case.arm] = why
+        elif result.summary.get("interrupted"):
+            raise KeyboardInterrupt
+    return failed
+
+
+def _explained(points, failed):
+    for point in points:
+        arm, _, why = point.why.partition(": ")
+        if why == "not run" and (point.study, arm) in failed:
+            point.why = f"{arm}: {failed[point.study, arm]}"
+    return points
+
+
+# -- what the numbers say ----------------------------------------------------------------------------------------------
+
+
+def groups(points):
+    """[row] of agreement over like points: means by material and unit, ratios together. Only studies of role validation count."""
+    found = {}
+    for point in points:
+        if point.role != "validation" or point.measured is None or point.kind in ("direction", "correlation"):
+            continue
+        found.setdefault(_group(point), []).append(point)
+    rows = []
+    for name, members in found.items():
+        told = [point for point in members if point.predicted is not None]
+        rows.append(
+            {"group": name, "points": len(members)}
+            | agreement([point.measured for point in told], [point.predicted for point in told])
+        )
+    return rows
+
+
+def _group(point):
+    if point.kind in ("ratio", "difference"):
+        return RATIOS if point.kind == "ratio" else f"differences ({point.unit})"
+    who = {"cadaveric": "cadaver", "synthetic": "foam", "animal": "animal"}[point.material]
+    each = "specimens" if point.kind == "specimen" else "means"
+    return f"{who} {each} ({point.unit or 'cycles'})"
+
+
+def ablations(found):
+    """[row]: error of each deliberately wrong model beside the model's own, over the validation points that both predict."""
+    rows = []
+    names = dict.fromkeys(name for _, name in found if name)
+    for name in names:
+        pairs, right = {}, {"": 0, name: 0}
+        for (study, variant), (points, _) in found.items():
+            if variant == name:
+                for own, other in zip(found[study, ""][0], points, strict=True):
+                    if (
+                        own.role == "validation"
+                        and None not in (own.deviation, other.deviation)
+                        and own.kind != "correlation"
+                    ):
+                        pairs.setdefault(_group(own), []).append((abs(own.deviation), abs(other.deviation)))
+        for group, errors in pairs.items():
+            own, other = (100 * sum(column) / len(errors) for column in zip(*errors))
+            rows.append(
+                {
+                    "model": ABLATIONS[name][0],
+                    "group": group,
+                    "points": len(errors),
+                    "MAPE_own_percent": own,
+                    "MAPE_percent": other,
+                    "worse_by_percent": other - own,
+                    "says": "worse"
+                    if other > own + WORSE
+                    else "nothing here depends on it"
+                    if abs(other - own) < 1e-6
+                    else "not worse: it does not earn its place here",
+                }
+            )
+        for variant in right:
+            rankings = [
+                ranking
+                for (_, v), (_, ranking) in found.items()
+                if v == variant and ranking and ranking["role"] == "validation"
+            ]
+            right[variant] = sum(ranking["right"] for ranking in rankings)
+        rows.append(
+            {
+                "model": ABLATIONS[name][0],
+                "group": "pairs in the right order",
+                "points": sum(
+                    r["pairs"] - r["untold"]
+                    for (_, v), (_, r) in found.items()
+                    if v == name and r and r["role"] == "validation"
+                ),
+                "right_own": right[""],
+                "right": right[name],
+                "says": "",
+            }
+        )
+    return rows
+
+
+def _described(study, folder, plans):
+    """What a report says of a study beside its points."""
+    curves = {
+        row.name: str(row.curve) for row in (specimen_table.read(study, folder) if study.specimens else ()) if row.curve
+    }
+    return {
+        "name": study.name,
+        "citation": study.citation,
+        "doi": study.doi,
+        "role": study.role,
+        "kind": study.kind,
+        "assumed": [{"what": path, "value": a.value, "why": a.why} for path, a in study.assumed.items()],
+        "open": [
+            {"what": path, "distribution": f"normal {d.normal}" if d.normal else f"uniform {d.uniform}", "why": d.why}
+            for path, d in study.uncertain.items()
+        ],
+        "runs": [
+            {
+                "arm": plan.case.arm,
+                "specimen": plan.case.specimen,
+                "sample": plan.case.sample,
+                "run": plan.directory.name,
+                "curve": curves.get(plan.case.specimen),
+                "status": plan.result.status if plan.result else "not run",
+                "model": plan.scenario.model,
+            }
+            for plan in plans
+        ],
+    }
+
+
+def _commits(plans):
+    found = set()
+    for plan in plans:
+        try:
+            about = json.loads((plan.directory / "provenance.json").read_text())["halofix"]
+            found.add(about["commit"] + (" and changes" if about.get("modified") is True else ""))
+        except (OSError, ValueError, KeyError):
+            continue
+    return sorted(found)
+
+
+def _seconds(plans):
+    results = {plan.directory: plan.result for plan in plans}
+    return round(sum(r.summary.get("seconds_wall", 0.0) for r in results.values() if r), 1)
+
+
+def text(content):
+    """A few lines for the terminal."""
+    told = sum(point["predicted"] is not None for point in content["points"])
+    lines = [f"{told} of {len(content['points'])} points predicted"]
+    for row in content["agreement"]:
+        if row["n"]:
+            r2 = "" if row["R2"] is None else f", R2 {row['R2']:.2f}"
+            lines.append(
+                f"  {row['group']:<24} {row['n']} of {row['points']}: mean absolute error {row['MAPE_percent']:.0f} %{r2}"
+            )
+    for row in content["ranking"]:
+        if row["pairs"] == row["untold"]:
+            continue
+        wrong = f"; not predicted as measured: {row['wrong']}" if row["wrong"] else ""
+        lines.append(
+            f"  order of the arms, {row['study']}: {row['right']} of {row['pairs'] - row['untold']} pairs right{wrong}"
+        )
+    for row in content["ablation"]:
+        if "MAPE_percent" in row:
+            lines.append(
+                f"  {row['model']}, {row['group']}: {row['MAPE_percent']:.0f} % instead of {row['MAPE_own_percent']:.0f} %"
+            )
+    return "\n".join(lines)
+
+
+# -- what is written ---------------------------------------------------------------------------------------------------
+
+
+def _write(out, content):
+    """validation.json, the tables as CSV, and figures with report.html."""
+    temporary = out / "validation.tmp"
+    temporary.write_text(json.dumps(content, indent=1) + "\n")
+    temporary.rename(out / "validation.json")
+    for name in ("points", "agreement", "ranking", "ablation"):
+        if content[name]:
+            tables.write_csv(out / name, content[name])
+    if trouble := runner.serially("from scenarios import validation_report; validation_report.write(directory)", out):
+        print(f"halofix: the report could not be made: {trouble}")

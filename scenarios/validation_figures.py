@@ -1,0 +1,200 @@
+"""Figures of a validation: identity, Bland-Altman, ranking per study, forest of ratios. Points link to their row of the report.
+
+Drawn from the content of validation.json alone. SVG with links for the report, PNG for everything else.
+"""
+
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from scenarios.agreement import LIMITS
+from scenarios.style import RC, RUN_COLOURS, RUN_MARKERS, plain
+
+plt.rcParams.update(RC)
+BAND = 0.2
+LABELS = {"N": "N", "": "cycles", "N/mm": "N/mm", "mm": "mm", "um": "um", "N*mm": "N mm"}
+
+
+def anchor(index):
+    """Name of point number `index` in the report."""
+    return f"point-{index}"
+
+
+def all_figures(content, folder):
+    """Draw what there are points for; {name: stem of the files}."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    points = [(index, point) for index, point in enumerate(content["points"]) if point["predicted"] is not None]
+    means = [(i, p) for i, p in points if p["kind"] in ("arm", "specimen") and p["measured"] is not None]
+    ratios = [(i, p) for i, p in points if p["kind"] == "ratio"]
+    drawn = {}
+    if means:
+        drawn["identity"] = identity(means, folder / "identity")
+        drawn["bland_altman"] = bland_altman(means, folder / "bland_altman")
+    if ratios:
+        drawn["ratios"] = forest(ratios, folder / "ratios")
+    if ranked := _ranked(points):
+        drawn["ranking"] = ranking(ranked, folder / "ranking")
+    return drawn
+
+
+def _look(points):
+    """{study: (colour, marker)}; studies of calibration are drawn open."""
+    names = list(dict.fromkeys(point["study"] for _, point in points))
+    return {
+        name: (RUN_COLOURS[i % len(RUN_COLOURS)], RUN_MARKERS[(i // len(RUN_COLOURS) + i) % len(RUN_MARKERS)])
+        for i, name in enumerate(names)
+    }
+
+
+def _by_unit(points):
+    found = {}
+    for index, point in points:
+        found.setdefault(point["unit"], []).append((index, point))
+    return found
+
+
+def _scatter(ax, x, y, index, point, look):
+    colour, marker = look[point["study"]]
+    filled = point["role"] != "calibration"
+    dots = ax.scatter([x], [y], s=34, marker=marker, facecolor=colour if filled else "white", edgecolor=colour, zorder=3)
+    dots.set_urls([f"#{anchor(index)}"])
+
+
+def _legend(fig, look, points):
+    handles = [
+        plt.Line2D(
+            [],
+            [],
+            linestyle="",
+            marker=marker,
+            color=colour,
+            label=plain(name)
+            + (" (calibration)" if any(p["study"] == name and p["role"] == "calibration" for _, p in points) else ""),
+        )
+        for name, (colour, marker) in look.items()
+    ]
+    fig.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=8.5)
+
+
+def identity(points, stem):
+    """Predicted over measured with the identity line and a band of 20 %, a panel a unit; bars: SD and interval."""
+    panels, look = _by_unit(points), _look(points)
+    fig, axes = plt.subplots(1, len(panels), figsize=(4.6 * len(panels), 4.9), squeeze=False, layout="constrained")
+    for ax, (unit, members) in zip(axes[0], panels.items()):
+        top = 1.15 * max(max(p["measured"] + (p["sd"] or 0), p["high"] or p["predicted"]) for _, p in members)
+        line = np.array([0.0, top])
+        ax.fill_between(line, (1 - BAND) * line, (1 + BAND) * line, color="#e4ebf2", zorder=0)
+        ax.plot(line, line, color="#444444", linewidth=1)
+        for index, p in members:
+            colour = look[p["study"]][0]
+            if p["sd"]:
+                ax.plot([p["measured"] - p["sd"], p["measured"] + p["sd"]], [p["predicted"]] * 2, color=colour, alpha=0.35)
+            if p["low"] is not None:
+                ax.plot([p["measured"]] * 2, [p["low"], p["high"]], color=colour, linewidth=1.6, alpha=0.7)
+            _scatter(ax, p["measured"], p["predicted"], index, p, look)
+        ax.set(
+            xlabel=f"measured ({LABELS[unit]})",
+            ylabel=f"predicted ({LABELS[unit]})",
+            xlim=(0, top),
+            ylim=(0, top),
+            aspect="equal",
+        )
+    _legend(fig, look, points)
+    return _save(fig, stem)
+
+
+def bland_altman(points, stem):
+    """Difference over mean of both, with bias and limits of agreement of the validation points, a panel a unit."""
+    panels, look = _by_unit(points), _look(points)
+    fig, axes = plt.subplots(1, len(panels), figsize=(4.6 * len(panels), 4.2), squeeze=False, layout="constrained")
+    for ax, (unit, members) in zip(axes[0], panels.items()):
+        for index, p in members:
+            _scatter(ax, (p["measured"] + p["predicted"]) / 2, p["predicted"] - p["measured"], index, p, look)
+        off = np.array([p["predicted"] - p["measured"] for _, p in members if p["role"] == "validation"])
+        ax.axhline(0, color="#444444", linewidth=0.8)
+        if len(off):
+            ax.axhline(off.mean(), color="#0f5c9c")
+        if len(off) > 1:
+            for sign in (-1, 1):
+                ax.axhline(off.mean() + sign * LIMITS * off.std(ddof=1), color="#0f5c9c", linestyle="--")
+        ax.set(xlabel=f"mean of both ({LABELS[unit]})", ylabel=f"predicted − measured ({LABELS[unit]})")
+    _legend(fig, look, points)
+    return _save(fig, stem)
+
+
+def forest(points, stem):
+    """Ratios, measured and predicted, one a line."""
+    fig, ax = plt.subplots(figsize=(8.4, 1.2 + 0.34 * len(points)), layout="constrained")
+    look, ticks = _look(points), []
+    for row, (index, p) in enumerate(points):
+        y = -row
+        if p["measured"] is not None:
+            ax.fill_betweenx([y - 0.3, y + 0.3], (1 - BAND) * p["measured"], (1 + BAND) * p["measured"], color="#e4ebf2")
+            ax.plot([p["measured"]] * 2, [y - 0.3, y + 0.3], color="#1d2329", linewidth=2)
+        if p["low"] is not None:
+            ax.plot([p["low"], p["high"]], [y, y], color=look[p["study"]][0], linewidth=1.6)
+        _scatter(ax, p["predicted"], y, index, p, look)
+        ticks.append(plain(f"{p['study']}: {p['what']}"))
+    ax.axvline(1, color="#444444", linewidth=0.8)
+    ax.set_yticks([-row for row in range(len(points))], ticks, fontsize=8)
+    ax.set(xlabel="ratio: bar measured with ±20 %, point predicted with interval", xscale="log")
+    ax.xaxis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%g"))
+    ax.xaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
+    ax.set_xticks([x for x in (0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5) if ax.get_xlim()[0] <= x <= ax.get_xlim()[1]])
+    return _save(fig, stem)
+
+
+def _ranked(points):
+    """{study: points} of studies with at least two means of one unit."""
+    found = {}
+    for index, p in points:
+        if p["kind"] in ("arm", "specimen") and p["measured"] is not None:
+            found.setdefault((p["study"], p["unit"]), []).append((index, p))
+    return {key: members for key, members in found.items() if len(members) > 1}
+
+
+def ranking(studies, stem):
+    """Measured and predicted means of each study side by side, joined: crossing lines are wrong orders."""
+    columns = min(3, len(studies))
+    rows = -(-len(studies) // columns)
+    fig, axes = plt.subplots(rows, columns, figsize=(3.6 * columns, 3.3 * rows), squeeze=False, layout="constrained")
+    for ax in axes.flat[len(studies) :]:
+        ax.set_visible(False)
+    for ax, ((study, unit), members) in zip(axes.flat, studies.items()):
+        for k, (index, p) in enumerate(members):
+            colour = RUN_COLOURS[k % len(RUN_COLOURS)]
+            ax.plot([0, 1], [p["measured"], p["predicted"]], color=colour, linewidth=1.3)
+            dots = ax.scatter([0, 1], [p["measured"], p["predicted"]], color=colour, s=22, zorder=3)
+            dots.set_urls([f"#{anchor(index)}"] * 2)
+        ax.set(xticks=[0, 1], xlim=(-0.25, 1.25), ylim=(0, None), ylabel=LABELS[unit], title=plain(study))
+        ax.set_xticklabels(["measured", "predicted"])
+    return _save(fig, stem)
+
+
+def curves(pairs, stem):
+    """Measured and predicted curves of specimens: [(name, measured table, predicted table)]."""
+    columns = min(3, len(pairs))
+    rows = -(-len(pairs) // columns)
+    fig, axes = plt.subplots(rows, columns, figsize=(3.6 * columns, 3.0 * rows), squeeze=False, layout="constrained")
+    for ax in axes.flat[len(pairs) :]:
+        ax.set_visible(False)
+    for ax, (name, measured, predicted) in zip(axes.flat, pairs):
+        ax.plot(measured["displacement_mm"], measured["force_N"], color="#1d2329", label="measured")
+        if predicted:
+            ax.plot(predicted["displacement_mm"], predicted["force_N"], color=RUN_COLOURS[0], label="predicted")
+        ax.set(xlabel="displacement (mm)", ylabel="force (N)", xlim=(0, None), ylim=(0, None), title=plain(name))
+        ax.legend(fontsize=8)
+    return _save(fig, stem)
+
+
+def _save(fig, stem):
+    fig.savefig(stem.with_suffix(".svg"))
+    fig.savefig(stem.with_suffix(".png"))
+    plt.close(fig)
+    return stem.name

@@ -1,0 +1,252 @@
+"""report.html and validation.md of a validation: `python -m scenarios.validation_report DIR`.
+
+Reads validation.json, and the curves of single specimens from their runs.
+"""
+
+import json
+from pathlib import Path
+import re
+import sys
+
+import jinja2
+
+from benchmarks import tables
+from scenarios import resultdir, validation_figures
+from scenarios.report import TEMPLATES
+from scenarios.trouble import BadInput
+
+CAPTIONS = {
+    "identity": "Predicted over measured means. Band: ±20 %. Horizontal bars: standard deviation of the specimens; vertical "
+    "bars: range of predictions over the open inputs. A point without a vertical bar has no interval. Open markers: calibration.",
+    "bland_altman": "Predicted minus measured over the mean of both; lines: bias and limits of agreement of the validation points.",
+    "ratios": "Ratios between arms: the mark is measured with ±20 %, the point predicted, its bar the range over the open inputs.",
+    "ranking": "Order of the arms of each study; lines that cross are arms in the wrong order.",
+    "curves": "Curves of single specimens.",
+}
+ROLES = {"validation": "Validation", "calibration": "Calibration (counted nowhere)", "blind": "Blind predictions"}
+AGREEMENT = (
+    ("n", "compared", ".0f"),
+    ("R2", "R²", ".2f"),
+    ("concordance", "concordance", ".2f"),
+    ("MAPE_percent", "MAPE (%)", ".0f"),
+    ("RMSE", "RMSE", ".3g"),
+    ("bias", "bias", ".3g"),
+    ("lower_limit", "lower limit", ".3g"),
+    ("upper_limit", "upper limit", ".3g"),
+    ("Spearman_rho", "Spearman", ".2f"),
+)
+
+
+def write(directory):
+    """Write figures, report.html and validation.md of `directory`; returns the path of the report. BadInput if it is none."""
+    directory = Path(directory)
+    content = read(directory)
+    drawn = validation_figures.all_figures(content, directory / "figures")
+    drawn |= _curves(content, directory)
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    page = environment.get_template("validation.html").render(
+        style=(TEMPLATES / "report.css").read_text(),
+        content=content,
+        captions=CAPTIONS,
+        roles=_roles(content, directory),
+        agreement=AGREEMENT,
+        number=number,
+        duration=duration,
+        figures={name: _svg(directory / "figures" / f"{stem}.svg") for name, stem in drawn.items()},
+    )
+    path = directory / "report.html"
+    path.write_text(page, encoding="utf-8")
+    (directory / "validation.md").write_text(markdown(content) + "\n", encoding="utf-8")
+    return path
+
+
+def read(directory):
+    """Content of validation.json in `directory`."""
+    try:
+        return json.loads((Path(directory) / "validation.json").read_text())
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{directory}: this is no validation ({error})") from None
+
+
+def number(value, form=".3g"):
+    """A number as a table shows it; a dash for none."""
+    return "–" if value is None else f"{value:{form}}" if form != ".3g" or abs(value) < 100 else f"{value:.0f}"
+
+
+def duration(seconds):
+    """'40 s', '12 min' or '3.5 h'"""
+    return (
+        f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+    )
+
+
+def _svg(file):
+    """The drawing alone, to stand in a page: its points are links there."""
+    return re.sub(r"^.*?(?=<svg)", "", file.read_text(), count=1, flags=re.DOTALL).replace(' target="_blank"', "")
+
+
+def _roles(content, directory):
+    """[(title, [study with its points])] in the order of ROLES."""
+    found = []
+    for role, title in ROLES.items():
+        studies = []
+        for study in content["studies"]:
+            if study["role"] == role:
+                points = [
+                    _shown(index, point, directory)
+                    for index, point in enumerate(content["points"])
+                    if point["study"] == study["name"]
+                ]
+                rank = next((r for r in content["ranking"] if r["study"] == study["name"]), None)
+                studies.append(study | {"points": points, "ranking": rank})
+        if studies:
+            found.append((title, studies))
+    return found
+
+
+def _shown(index, point, directory):
+    runs = [{"name": run, "report": (directory / "runs" / run / "report.html").exists()} for run in point["runs"].split()]
+    return point | {"anchor": validation_figures.anchor(index), "links": runs, "interval": interval(point)}
+
+
+def interval(point):
+    """'180 – 240 (8 samples)', or that there is none."""
+    if point["predicted"] is None:
+        return ""
+    if point["low"] is None:
+        return "no interval"
+    return f"{number(point['low'])} – {number(point['high'])} ({point['samples']} samples)"
+
+
+def _curves(content, directory):
+    """{'curves': stem} of specimens that came with a measured curve."""
+    pairs = []
+    for study in content["studies"]:
+        for run in study["runs"]:
+            measured = resultdir.table(Path(run["curve"])) if run.get("curve") else {}
+            if measured:
+                pairs.append(
+                    (
+                        f"{study['name']}, {run['specimen']}",
+                        measured,
+                        resultdir.table(directory / "runs" / run["run"] / "curve.csv"),
+                    )
+                )
+    return {"curves": validation_figures.curves(pairs, directory / "figures" / "curves")} if pairs else {}
+
+
+# -- Markdown ----------------------------------------------------------------------------------------------------------
+
+
+def markdown(content):
+    """The tables as a page of Markdown that says how it was made."""
+    about = content["halofix"]
+    dirty = " with changes" if about.get("modified") is True else ""
+    told = sum(point["predicted"] is not None for point in content["points"])
+    lines = [
+        "# Comparison with measured data",
+        (
+            f"Made by `./halofix validate` on {content['date'][:10]}, halofix {about['version']} ({about['commit'][:10]}{dirty}); "
+            f"resolution {content['resolution']}; {told} of {len(content['points'])} points predicted; "
+            f"the runs took {duration(content['seconds_simulated'])} in all, this call {duration(content['seconds_here'])}. "
+            "A point without an interval is marked as such; what was not run says so."
+        ),
+    ]
+    if len(content["commits"]) > 1:
+        lines.append(
+            f"Runs of {len(content['commits'])} states of the code are mixed: {', '.join(c[:10] + c[40:] for c in content['commits'])}."
+        )
+    rows = [
+        {"group": row["group"], "points": row["points"]} | {title: number(row[key], form) for key, title, form in AGREEMENT}
+        for row in content["agreement"]
+    ]
+    if rows:
+        lines += ["## Agreement (studies of role validation)", tables.markdown(rows)]
+    if content["ranking"]:
+        lines += [
+            "## Order of the arms",
+            tables.markdown(
+                [
+                    {
+                        "study": r["study"],
+                        "role": r["role"],
+                        "pairs": r["pairs"],
+                        "right": r["right"],
+                        "not predicted": r["untold"],
+                        "wrong": r["wrong"],
+                    }
+                    for r in content["ranking"]
+                ]
+            ),
+        ]
+    if content["ablation"]:
+        lines += ["## Deliberately wrong models", ABLATION, tables.markdown([_ablation(row) for row in content["ablation"]])]
+    for role, title in ROLES.items():
+        chosen = [point for point in content["points"] if point["role"] == role]
+        if chosen:
+            lines += [f"## {title}", tables.markdown([_row(point) for point in chosen])]
+    lines.append("## What the sources do not give")
+    lines += [
+        f"**{study['name']}**. {study['citation']}\n\n"
+        + "\n".join(
+            f"- {a['what']}" + (f": {a['value']}" if a["value"] is not None else "") + f"; {a['why']}"
+            for a in study["assumed"]
+        )
+        for study in content["studies"]
+        if study["assumed"]
+    ]
+    return "\n\n".join(lines)
+
+
+ABLATION = (
+    "Mean absolute error with one thing made wrong on purpose, beside the model's own, over the points that both predict. An idea "
+    "whose removal makes nothing worse does not earn its place."
+)
+
+
+def _ablation(row):
+    if "right" in row:
+        return {
+            "model": row["model"],
+            "group": row["group"],
+            "points": row["points"],
+            "own": row["right_own"],
+            "with the change": row["right"],
+            "says": row["says"],
+        }
+    return {
+        "model": row["model"],
+        "group": row["group"],
+        "points": row["points"],
+        "own": f"{row['MAPE_own_percent']:.0f} %",
+        "with the change": f"{row['MAPE_percent']:.0f} %",
+        "says": row["says"],
+    }
+
+
+def _row(point):
+    of = f" {point['unit']}" if point["unit"] else ""
+    return {
+        "study": point["study"],
+        "what": point["what"],
+        "measured": "–"
+        if point["measured"] is None
+        else f"{number(point['measured'])}" + (f" ± {number(point['sd'])}" if point["sd"] else "") + of,
+        "predicted": f"{number(point['predicted'])}{of}" if point["predicted"] is not None else point["why"],
+        "interval": interval(point),
+        "off by": ""
+        if point["deviation_percent"] is None or point["kind"] == "correlation"
+        else f"{point['deviation_percent']:+.0f} %",
+        "in SD": number(point["standardised"], "+.1f") if point["standardised"] is not None else "",
+        "verdict": point["verdict"],
+    }
+
+
+if __name__ == "__main__":
+    print(write(sys.argv[1]))

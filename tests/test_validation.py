@@ -1,0 +1,260 @@
+"""Validation: statistics against closed forms, comparison on results made of formulas, and the whole command on a study of seconds."""
+
+import csv
+import json
+from pathlib import Path
+import re
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from materials import library
+from materials.ablation import ABLATIONS, edited
+from scenarios import case_runs, cli, comparing, publication, study_loader, validation, validation_report
+from scenarios.agreement import agreement, correlation, distinct, standardised
+from scenarios.study import Case, arm_text
+from scenarios.trouble import BadInput
+from test_studies import write
+
+# -- statistics --------------------------------------------------------------------------------------------------------
+
+
+def test_agreement_of_a_constant_shift():
+    m = np.array([1.0, 2.0, 3.0, 4.0])
+    found = agreement(m, m + 0.5)
+    # var = 1.25 over n; covariance the same: Lin 2 * 1.25 / (1.25 + 1.25 + 0.25); R2 = 1 - 4 * 0.25 / 5
+    assert found["concordance"] == pytest.approx(2.5 / 2.75) and found["R2"] == pytest.approx(0.8)
+    assert found["RMSE"] == found["bias"] == pytest.approx(0.5) and found["Pearson_r"] == pytest.approx(1)
+    assert found["lower_limit"] == pytest.approx(0.5) and found["upper_limit"] == pytest.approx(0.5)
+    assert found["MAPE_percent"] == pytest.approx(100 * 0.5 * (1 + 1 / 2 + 1 / 3 + 1 / 4) / 4)
+
+
+def test_agreement_limits_and_ranks():
+    found = agreement([10, 20, 30], [12, 18, 33])
+    off = np.array([2, -2, 3])
+    assert found["bias"] == pytest.approx(1) and found["upper_limit"] == pytest.approx(1 + 1.96 * off.std(ddof=1))
+    assert found["Spearman_rho"] == pytest.approx(1) and found["Kendall_tau"] == pytest.approx(1)
+    assert agreement([1, 2, 3], [3, 2, 1])["Spearman_rho"] == pytest.approx(-1)
+
+
+def test_too_few_pairs_give_no_number():
+    assert agreement([], [])["MAPE_percent"] is None
+    one = agreement([2.0], [3.0])
+    assert one["MAPE_percent"] == pytest.approx(50) and one["R2"] is None and one["lower_limit"] is None
+    assert agreement([1, 2], [1, 2])["concordance"] is None
+    assert correlation([1, 1, 1], [1, 2, 3]) is None
+
+
+def test_means_told_apart_by_welch():
+    assert not distinct((742, 320, 31), (732, 307, 31))
+    assert distinct((370, 140, 30), (970, 400, 30))
+    assert distinct((1.0, None, None), (1.1, 0.5, 4)), "nothing speaks against what is measured"
+    assert standardised(300, 400, 50) == pytest.approx(-2)
+
+
+# -- comparison on results that are made up ----------------------------------------------------------------------------
+
+
+def results(folder, forces, samples=(), **changes):
+    """Outcomes of the study of test_studies with peak forces {arm: N}; samples: {arm: N} of each sample."""
+    study, where = study_loader.load(write(folder, *changes.get("study", ())))
+    plans = []
+    for sample, values in [(None, forces), *enumerate(samples)]:
+        for arm, force in values.items():
+            inputs = {} if sample is None else {"model.friction": 0.1 + sample / 100}
+            case = Case(study.name, arm, arm_text(study, where, arm), sample=sample, inputs=inputs)
+            plan = case_runs.planned(case, folder / "runs", None)
+            plan.directory.mkdir(parents=True)
+            (plan.directory / "result.json").write_text(json.dumps({
+                "name": arm, "status": "completed", "reason": "", "steps": [{"kind": "insert"}, {"kind": "pullout", "peak_force_N": force}]}))
+            plans.append(plan)
+    return study, comparing.Outcomes(plans)
+
+
+def test_points_of_a_study(tmp_path):
+    study, outcomes = results(tmp_path, {"index": 384.0, "thick": 499.2}, [{"index": 360.0, "thick": 396.0}, {"index": 400.0, "thick": 480.0}])
+    index, thick, ratio, direction = comparing.points(study, outcomes)
+    assert (index.predicted, index.low, index.high, index.samples) == (384, 360, 400, 2)
+    assert index.standardised == pytest.approx(-0.8) and index.deviation == pytest.approx(-0.04) and index.verdict == "goal"
+    assert thick.deviation == pytest.approx(-0.0016) and thick.standardised is None
+    assert ratio.predicted == pytest.approx(1.3) and ratio.verdict == "goal"
+    assert (ratio.low, ratio.high) == pytest.approx((1.1, 1.3)), "between like specimens, not between extremes"
+    assert direction.measured is None and direction.verdict == "goal"
+    assert len(ratio.runs) == 2 and len(index.runs) == 1
+
+
+def test_verdicts_and_ranking_of_a_wrong_model(tmp_path):
+    study, outcomes = results(tmp_path, {"index": 450.0, "thick": 430.0})
+    index, thick, ratio, direction = comparing.points(study, outcomes)
+    assert index.verdict == "missed", "foam means are judged by 5 %"
+    assert ratio.verdict == "missed" and direction.verdict == "missed" and index.low is None
+    rank = comparing.ranking(study, outcomes)
+    assert (rank["pairs"], rank["right"], rank["untold"]) == (1, 0, 0) and rank["wrong"] == "thick > index"
+
+
+def test_what_was_not_run_says_so(tmp_path):
+    study, outcomes = results(tmp_path, {"index": 400.0})
+    _, thick, ratio, _ = comparing.points(study, outcomes)
+    assert thick.predicted is None and "not run" in thick.why and not thick.runs
+    assert ratio.predicted is None and comparing.ranking(study, outcomes)["untold"] == 1
+
+
+def test_calibration_is_counted_nowhere(tmp_path):
+    points = {}
+    for role in ("validation", "calibration"):
+        (tmp_path / role).mkdir()
+        study, outcomes = results(tmp_path / role, {"index": 380.0, "thick": 494.0}, study=[("role: validation", f"role: {role}")])
+        points[role] = comparing.points(study, outcomes)
+    assert [row["points"] for row in validation.groups(points["validation"])] == [2, 1]
+    assert validation.groups(points["calibration"]) == []
+    assert validation.groups(points["validation"] + points["calibration"]) == validation.groups(points["validation"])
+
+
+def test_key_of_a_run_follows_what_is_solved(tmp_path):
+    study, where = study_loader.load(write(tmp_path))
+    text = arm_text(study, where, "index")
+
+    def directory(text=text, resolution=None, **more):
+        return case_runs.planned(Case("study", "index", text, **more), tmp_path, resolution).directory
+
+    assert directory() == directory(text.replace("study, index", "another name")), "a name is not physics"
+    others = [directory(arm_text(study, where, "thick")), directory(resolution="coarse"), directory(inputs={"model.friction": 0.1})]
+    assert len({directory(), *others}) == 4
+
+
+# -- deliberately wrong models -----------------------------------------------------------------------------------------
+
+
+def test_edits_change_one_thing_each():
+    from materials.density import Density, Kind
+    from materials.problem import problem
+
+    posed = problem("threaded3d", {"screw": 1, "trabecular": 2}, ["screw_trabecular"], 6.5, 40.0, density=Density(80, Kind.QCT_K2HPO4))
+    before = json.dumps(posed)
+    law = {name: edited(posed, {name: True})["laws"][1] for name in ABLATIONS}
+    F = np.array(law["von_mises"]["F"])
+    shear, tension = np.zeros(6), np.zeros(6)
+    shear[4], tension[0] = 1 / np.sqrt(3), 1.0
+    assert shear @ F @ shear == pytest.approx(1) and tension @ F @ tension == pytest.approx(1) and not np.any(law["von_mises"]["f"])
+    assert law["no_predamage"] == law["bonded_threads"] == posed["laws"][1]
+    assert edited(posed, {"no_predamage": True})["insertion"]["damage"] == 0
+    assert edited(posed, {"bonded_threads": True})["interfaces"]["screw_trabecular"]["cohesive"]["normal_strength"] > 1e3
+    found = edited(posed, {"model.friction": 0.45, "model.insertion_damage": 0.1})
+    assert found["interfaces"]["screw_trabecular"]["friction"] == 0.45 and found["insertion"]["damage"] == 0.1
+    assert found["edits"] == {"model.friction": 0.45, "model.insertion_damage": 0.1}
+    longer = edited(posed, {"model.fatigue_life_at_yield": 140.0})["laws"][1]["fatigue"]["life"]
+    assert longer == pytest.approx(
+        posed["laws"][1]["fatigue"]["life"] * 140 / library.load("calibrated").fatigue_life_at_yield)
+    assert json.dumps(posed) == before and edited(posed, {}) == posed
+    with pytest.raises(KeyError):
+        edited(posed, {"nonsense": True})
+
+
+def test_an_ablation_that_is_not_worse_is_told():
+    def point(predicted):
+        return comparing.Point("s", "validation", "synthetic", "ratio", "w", measured=1.0, predicted=predicted)
+
+    rows = validation.ablations({("s", ""): ([point(1.1)], None), ("s", "von_mises"): ([point(1.4)], None),
+                                 ("s", "bonded_threads"): ([point(0.95)], None)})
+    by_model = {row["model"]: row for row in rows if "MAPE_percent" in row}
+    assert by_model["von Mises bone"]["worse_by_percent"] == pytest.approx(30) and by_model["von Mises bone"]["says"] == "worse"
+    assert "does not earn its place" in by_model["bonded threads"]["says"]
+
+
+# -- the whole command -------------------------------------------------------------------------------------------------
+
+CHEAP = """\
+citation: "Nobody 2020"
+role: validation
+kind: synthetic
+base:
+  model: axisymmetric
+  specimen: {shape: block, density: 0.2 g/cm^3, width: 30 mm, height: 16 mm}
+  screw: {diameter: 6 mm, length: 12 mm, pitch: 3 mm, core_diameter: 4 mm, insertion_depth: 10 mm}
+  fixture: {ring_inner_diameter: 20 mm}
+  protocol: [{insert: {}}, {pullout: {stop: {displacement: 0.05 mm}}}]
+  resolution: {thread: 1.5 mm, near: 2 mm, far: 5 mm, sectors: 6}
+arms: {index: {}}
+measured:
+  - {arm: index, outcome: stiffness_N_per_mm, mean: 1000 N/mm}
+assumed:
+  machine: {why: "stiff"}
+open:
+  model.friction: {uniform: [0.1, 0.2], why: "library"}
+"""
+
+
+def test_validate_end_to_end(tmp_path, monkeypatch):
+    pytest.importorskip("dolfinx")
+    monkeypatch.setattr(validation, "ABLATIONS", {"bonded_threads": ABLATIONS["bonded_threads"]})
+    file, out = write(tmp_path, text=CHEAP), tmp_path / "out"
+    run = CliRunner().invoke(cli.app, ["validate", str(file), "--out", str(out), "--no-run"])
+    assert run.exit_code == 0 and "0 of 1 points predicted" in run.output, run.output
+
+    command = ["validate", str(file), "--out", str(out), "--samples", "1", "--ablation"]
+    run = CliRunner().invoke(cli.app, command)
+    assert run.exit_code == 0, run.output
+    content = json.loads((out / "validation.json").read_text())
+    point, = content["points"]
+    assert point["predicted"] > 0 and point["samples"] == 1 and point["low"] <= point["predicted"] <= point["high"]
+    runs = content["studies"][0]["runs"]
+    assert [run["status"] for run in runs] == ["completed"] * 2 and point["runs"] == runs[0]["run"]
+    sampled = json.loads((out / "runs" / runs[1]["run"] / "problem.json").read_text())
+    friction = sampled["interfaces"]["screw_foam"]["friction"]
+    assert 0.1 <= friction <= 0.2 and sampled["edits"] == {"model.friction": friction}
+    assert len(list((out / "runs").iterdir())) == 3
+    bonded = next(row for row in content["ablation"] if "MAPE_percent" in row)
+    assert bonded["MAPE_percent"] != pytest.approx(bonded["MAPE_own_percent"], abs=0.01), "the change reaches the solver"
+
+    page = (out / "report.html").read_text()
+    assert 'id="point-0"' in page and 'xlink:href="#point-0"' in page
+    links = set(re.findall(r'href="(runs/[^"]+)"', page))
+    assert f"runs/{point['runs']}/resolved.yaml" in links and all((out / link).exists() for link in links)
+    with open(out / "points.csv", newline="") as stream:
+        assert float(next(csv.DictReader(stream))["predicted"]) == pytest.approx(point["predicted"], rel=1e-5)
+
+    before = {path: path.stat().st_mtime_ns for path in (out / "runs").rglob("result.json")}
+    assert CliRunner().invoke(cli.app, command).exit_code == 0
+    assert before == {path: path.stat().st_mtime_ns for path in (out / "runs").rglob("result.json")}, "each run is made once"
+
+
+def test_validate_refuses_before_it_runs(tmp_path):
+    good, bad = write(tmp_path, text=CHEAP), write(tmp_path, ("mean: 1000 N/mm", "mean: 1000 N"), text=CHEAP, name="bad.yaml")
+    run = CliRunner().invoke(cli.app, ["validate", str(good), str(bad), "--out", str(tmp_path / "out")])
+    assert isinstance(run.exception, BadInput) and "bad.yaml:13: measured[1].mean: '1000 N' is not a stiffness" in str(run.exception)
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("")
+    with pytest.raises(BadInput, match="is not a validation"):
+        validation.validate([good], out=tmp_path / "mine", run=False)
+
+
+# -- what is published -------------------------------------------------------------------------------------------------
+
+
+def content(predicted, date="2030-01-01"):
+    point = comparing.Point("blinded", "blind", "cadaveric", "ratio", "a / b", predicted=predicted, low=1.0, high=2.0, samples=4)
+    return {"halofix": {"version": "1", "commit": "c" * 40, "modified": False}, "date": date, "resolution": "standard", "points": [point.row()],
+            "studies": [], "agreement": [], "ranking": [], "ablation": [], "commits": [], "seconds_simulated": 10.0, "seconds_here": 1.0}
+
+
+def test_blind_predictions_are_frozen(tmp_path):
+    publication.publish(content(1.5), tmp_path)
+    publication.publish(content(1.7, "2031-01-01"), tmp_path)
+    with open(tmp_path / "blind_predictions.csv", newline="") as stream:
+        row, = csv.DictReader(stream)
+    assert float(row["predicted"]) == 1.5 and row["date"] == "2030-01-01"
+    page = (tmp_path / "README.md").read_text()
+    assert "2030-01-01" in page and "1.7" in page
+
+
+def test_page_says_what_was_not_run():
+    made = content(None)
+    made["points"][0]["why"] = "a: not run"
+    assert "a: not run" in validation_report.markdown(made) and "0 of 1 points predicted" in validation_report.markdown(made)
+
+
+def test_shipped_page_was_made_by_the_command():
+    page = Path(publication.CADAVERIC / "README.md").read_text()
+    assert re.search(r"Made by `./halofix validate` on \d{4}-\d\d-\d\d, halofix [\d.]+ \([0-9a-f]{10}", page)
