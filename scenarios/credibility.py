@@ -11,12 +11,10 @@ from datetime import UTC, datetime
 import json
 from pathlib import Path
 
-import jinja2
-
 from benchmarks import tables
 from materials import library
 from scenarios.provenance import git_state, version
-from scenarios.report import TEMPLATES
+from scenarios.page import rendered
 from scenarios.solve import ROOT
 from scenarios.trouble import BadInput
 from scenarios.validation_report import number
@@ -389,15 +387,7 @@ def credibility(directories=(), out=None):
     }
     (out / "credibility.json").write_text(json.dumps(content, indent=1) + "\n")
     (out / "credibility.md").write_text(markdown(content) + "\n", encoding="utf-8")
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    page = environment.get_template("credibility.html").render(style=(TEMPLATES / "report.css").read_text(), content=content)
-    (out / "report.html").write_text(page, encoding="utf-8")
+    rendered(out, "credibility.html", content=content)
     return content
 
 

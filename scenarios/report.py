@@ -3,19 +3,17 @@
 Reads result directories only. Figures that are older than their result are drawn anew.
 """
 
-import base64
 from pathlib import Path
 import sys
 
-import jinja2
 import numpy as np
 
 from scenarios import failure, figures, words
+from scenarios.page import inline, rendered
 from scenarios.result import NUMBERS
 from scenarios.resultdir import Run, runs
 from scenarios.trouble import BadInput
 
-TEMPLATES = Path(__file__).parent / "templates"
 QUALITY = (
     ("cells", "cells", ",.0f"),
     ("dofs", "degrees of freedom", ",.0f"),
@@ -72,18 +70,6 @@ def comparison(directory):
 
 def _write(directory, **content):
     return rendered(directory, "report.html", captions=CAPTIONS, **content)
-
-
-def rendered(directory, template, **content):
-    """Write report.html into `directory` from one of our templates; returns its path."""
-    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True,
-                                     lstrip_blocks=True, undefined=jinja2.StrictUndefined)
-    page = environment.get_template(template).render(style=(TEMPLATES / "report.css").read_text(), **content)
-    path = directory / "report.html"
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(page, encoding="utf-8")
-    temporary.rename(path)
-    return path
 
 
 def _tables(found):
@@ -220,13 +206,6 @@ def _unit(unit):
 def _three(number):
     return f"{number:,.0f}".replace(",", "\u202f") if abs(number) >= 1000 else f"{number:.3g}"
 
-
-def inline(path):
-    """{source, width, wide} of a figure: the PNG as a data URI; width in CSS pixels, so that all have one scale."""
-    data = Path(path).read_bytes()
-    width = int.from_bytes(data[16:20], "big")  # IHDR
-    return {"source": "data:image/png;base64," + base64.b64encode(data).decode(), "width": round(width / 1.75),
-            "wide": width > 1400}
 
 
 def _attempt(make, *arguments):

@@ -8,11 +8,9 @@ from pathlib import Path
 import re
 import sys
 
-import jinja2
-
 from benchmarks import tables
 from scenarios import resultdir, validation_figures
-from scenarios.report import TEMPLATES
+from scenarios.page import rendered
 from scenarios.trouble import BadInput
 
 CAPTIONS = {
@@ -43,15 +41,9 @@ def write(directory):
     content = read(directory)
     drawn = validation_figures.all_figures(content, directory / "figures")
     drawn |= _curves(content, directory)
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    page = environment.get_template("validation.html").render(
-        style=(TEMPLATES / "report.css").read_text(),
+    path = rendered(
+        directory,
+        "validation.html",
         content=content,
         captions=CAPTIONS,
         roles=_roles(content, directory),
@@ -60,8 +52,6 @@ def write(directory):
         duration=duration,
         figures={name: _svg(directory / "figures" / f"{stem}.svg") for name, stem in drawn.items()},
     )
-    path = directory / "report.html"
-    path.write_text(page, encoding="utf-8")
     (directory / "validation.md").write_text(markdown(content) + "\n", encoding="utf-8")
     return path
 

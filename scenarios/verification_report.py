@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 import sys
 
-import jinja2
 import matplotlib
 
 matplotlib.use("Agg")
@@ -12,7 +11,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 from benchmarks import tables
-from scenarios.report import TEMPLATES
+from scenarios.page import rendered
 from scenarios.style import RC, RUN_COLOURS
 from scenarios.trouble import BadInput
 from scenarios.validation_report import number
@@ -28,18 +27,7 @@ def write(directory):
     for check in content["checks"]:
         if kind := check.get("figure"):
             FIGURES[kind](check, directory / "figures" / f"{check['name']}.png")
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    page = environment.get_template("verification.html").render(
-        style=(TEMPLATES / "report.css").read_text(), content=content, cell=cell, columns=tables.columns
-    )
-    path = directory / "report.html"
-    path.write_text(page, encoding="utf-8")
+    path = rendered(directory, "verification.html", content=content, cell=cell, columns=tables.columns)
     (directory / "verification.md").write_text(markdown(content) + "\n", encoding="utf-8")
     return path
 

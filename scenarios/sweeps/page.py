@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from scenarios.report import rendered, inline
+from scenarios.page import inline, rendered
 from scenarios.sweeps import emulator, engine, figures, results
 from scenarios.sweeps import plan as plans
 
