@@ -27,7 +27,13 @@ mount_userland() {  # ROOT: sets the array "mounts", bubblewrap's arguments
     for entry in bin sbin lib lib64; do
         [ ! -L "$root/$entry" ] || mounts+=(--symlink "usr/$entry" "/$entry")
     done
-    for entry in "$root"/etc/*; do mounts+=(--ro-bind "$entry" "/etc/${entry##*/}"); done
+    for entry in "$root"/etc/*; do
+        if [ -e "$entry" ]; then
+            mounts+=(--ro-bind "$entry" "/etc/${entry##*/}")
+        else  # mtab, a link into /proc that leads nowhere from out here
+            mounts+=(--symlink "$(readlink "$entry")" "/etc/${entry##*/}")
+        fi
+    done
     # Devices, processes and processors (OpenMPI places its ranks by what hwloc reads in /sys).
     mounts+=(--dev-bind /dev /dev --bind /proc /proc --bind /sys /sys)
     # The host's users, network, certificates and pip settings.
