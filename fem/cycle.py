@@ -18,7 +18,8 @@ from fem.march import March
 
 STATIC_STEP = 0.02, 0.25, 0.02  # mm, first and largest of the static curve; smallest, as a share of the displacement
 SMALLEST = 1e-3  # mm: below this displacement control finds no equilibrium either
-DRIVE_STEP = 0.01, 0.02, 0.25  # mm, at least; of the displacement; mm, at most: steps of a drive under the load of the cycles
+DRIVE_STEP = 0.01, 0.05, 0.25  # mm, at least; of the displacement; mm, at most: steps of a drive under the load of the cycles
+DRIVEN = 0.3, 0.5  # of the displacement; mm, at least: way of a drive on which the screw must find the load again
 PAST_PEAK = 0.97  # of its largest force: there the static curve and a drive end
 UNLOADING = 4  # steps of a reference cycle
 UNLOADING_STEP = 0.05, 0.25, 40  # mm, first and largest step back at the end; most attempts
@@ -161,7 +162,7 @@ class Cycle:
         march.turn()
         highest, began, outcome = 0.0, grip.displacement(), None
         size = max(DRIVE_STEP[0], DRIVE_STEP[1] * began)
-        end = max(self.limit or 0.0, began + 1.0)
+        end = min(began + max(DRIVEN[0] * began, DRIVEN[1]), max(self.limit or np.inf, began + DRIVEN[1]))
         while size > SMALLEST and grip.displacement() < end and grip.force() >= PAST_PEAK * highest:
             outcome = march.attempt(size, lambda: grip.drive(size))
             if not outcome.converged:
@@ -179,8 +180,8 @@ class Cycle:
         if grip.displacement() >= end or grip.force() < PAST_PEAK * highest:
             self.loosened = self.cycles, float(load)
             self.confirmed = "static capacity below the load, displacement control"
-            self.reason = (f"the screw holds at most {highest:.0f} N under displacement control, less than the load of "
-                           f"{load:.0f} N")
+            self.reason = (f"the screw holds at most {highest:.0f} N under displacement control up to {grip.displacement():.1f} mm, "
+                           f"less than the load of {load:.0f} N")
         else:
             self.stuck = True
             self.reason = (f"no equilibrium was found at {grip.displacement():.2f} mm after {self.cycles:.0f} cycles: "
