@@ -323,7 +323,8 @@ class Model:
         i = self.interface
         out = {"u": self.u.array[: self.domain.nodes_local * self.dim], "eps_p": self.eps_p, "kappa": self.kappa,
                "stress": self.stress, "bulk": self.bulk, "tear": self.damage.tear, "earlier": self.damage.earlier,
-               "tearing": self.damage.tearing, "fatigue": self.damage.fatigue, "integrity": self.integrity, "slip": i.slip, "jump": i.jump,
+               "tearing": self.damage.tearing, "fatigue": self.damage.fatigue, "integrity": self.integrity,
+               "slip": i.slip, "jump": i.jump,
                "pressure": i.pressure, "bond": i.bond, "closed": i.closed, "new_slip": i.new_slip,
                "initial": self.damage.initial}
         if self.cortex:
@@ -335,7 +336,8 @@ class Model:
         i = self.interface
         self.u.array[: self.domain.nodes_local * self.dim] = state["u"]
         for target, name in ((self.eps_p, "eps_p"), (self.kappa, "kappa"), (self.stress, "stress"), (self.bulk, "bulk"),
-                             (self.damage.tear, "tear"), (self.damage.earlier, "earlier"), (i.slip, "slip"), (i.jump, "jump"), (i.pressure, "pressure"),
+                             (self.damage.tear, "tear"), (self.damage.earlier, "earlier"), (i.slip, "slip"),
+                             (i.jump, "jump"), (i.pressure, "pressure"),
                              (i.bond, "bond"), (i.closed, "closed"), (i.new_slip, "new_slip")):
             target[:] = state[name]
         self.damage.tearing, self.damage.fatigue = state["tearing"].copy(), state["fatigue"].copy()

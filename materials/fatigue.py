@@ -1,6 +1,6 @@
 """S-N laws: how many cycles a tissue stands at a share of its strength, and what it has lost by then.
 
-    N_f = A x^-b,   x = peak stress over strength; through the modulus it is strain over the strain at that strength.
+    N_f = A x^-b,   x = stress over strength, from a cycle's peak and range (fem.fatigue); through the modulus it is strain over the strain at that strength.
 
 Trabecular bone: Haddock 2004 found one curve for human vertebrae and bovine tibiae once the strain was divided by the yield
 strain. The curve is that of Kosmopoulos 2008, N = 1.394e-25 (stress / modulus)^-12.17; at the yield stress of human vertebral

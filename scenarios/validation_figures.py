@@ -159,14 +159,20 @@ def _ranked(points):
     return {key: members for key, members in found.items() if len(members) > 1}
 
 
+def _panels(count, height):
+    """A figure with so many axes, at most three in a row, each `height` inches high; (figure, axes)."""
+    columns = min(3, count)
+    rows = -(-count // columns)
+    fig, axes = plt.subplots(rows, columns, figsize=(3.6 * columns, height * rows), squeeze=False, layout="constrained")
+    for ax in axes.flat[count:]:
+        ax.set_visible(False)
+    return fig, list(axes.flat[:count])
+
+
 def ranking(studies, stem):
     """Measured and predicted means of each study side by side, joined: crossing lines are wrong orders."""
-    columns = min(3, len(studies))
-    rows = -(-len(studies) // columns)
-    fig, axes = plt.subplots(rows, columns, figsize=(3.6 * columns, 3.3 * rows), squeeze=False, layout="constrained")
-    for ax in axes.flat[len(studies) :]:
-        ax.set_visible(False)
-    for ax, ((study, unit), members) in zip(axes.flat, studies.items()):
+    fig, axes = _panels(len(studies), 3.3)
+    for ax, ((study, unit), members) in zip(axes, studies.items()):
         for k, (index, p) in enumerate(members):
             colour = RUN_COLOURS[k % len(RUN_COLOURS)]
             ax.plot([0, 1], [p["measured"], p["predicted"]], color=colour, linewidth=1.3)
@@ -179,12 +185,8 @@ def ranking(studies, stem):
 
 def curves(pairs, stem):
     """Measured and predicted curves of specimens: [(name, measured table, predicted table)]."""
-    columns = min(3, len(pairs))
-    rows = -(-len(pairs) // columns)
-    fig, axes = plt.subplots(rows, columns, figsize=(3.6 * columns, 3.0 * rows), squeeze=False, layout="constrained")
-    for ax in axes.flat[len(pairs) :]:
-        ax.set_visible(False)
-    for ax, (name, measured, predicted) in zip(axes.flat, pairs):
+    fig, axes = _panels(len(pairs), 3.0)
+    for ax, (name, measured, predicted) in zip(axes, pairs):
         ax.plot(measured["displacement_mm"], measured["force_N"], color="#1d2329", label="measured")
         if predicted:
             ax.plot(predicted["displacement_mm"], predicted["force_N"], color=RUN_COLOURS[0], label="predicted")

@@ -25,6 +25,7 @@ from meshes.labmesh import REGIONS
 from meshes.specimen import RESOLUTIONS, Cylinder, Resolution, Screw, Vertebra
 from scenarios.result import Result
 from scenarios.runner import resume
+from scenarios.variation import varied
 
 HERE = Path(__file__).parent
 SHIPPED = HERE.parents[1] / "scenarios"
@@ -35,7 +36,7 @@ SHORT_MESH = Resolution(1.6, 2.4, 8.0, 6)
 
 
 def carried_out(name, options, **changes):
-    """Result of a shipped scenario with some of its values replaced ({key: value}); what is there is not repeated."""
+    """Result of a shipped scenario with some values of its specimen replaced; what is there is not repeated."""
     label = "_".join([name, *(new.split()[-2 if new.endswith("^3") else -1] for new in changes.values()), options.resolution])
     directory = Path(options.results) / label
     if (directory / "result.json").exists():
@@ -43,10 +44,7 @@ def carried_out(name, options, **changes):
         if result.status != "completed":
             result = resume(directory, options.ranks)
     else:
-        text = (SHIPPED / f"{name}.yaml").read_text()
-        for key, new in changes.items():
-            line = next(line for line in text.splitlines() if line.strip().startswith(f"{key}:"))
-            text = text.replace(line, line[: line.index(f"{key}:")] + f"{key}: {new}", 1)
+        text = varied((SHIPPED / f"{name}.yaml").read_text(), {f"specimen.{key}": new for key, new in changes.items()})
         directory.parent.mkdir(parents=True, exist_ok=True)
         file = directory.parent / f"{label}.yaml"
         file.write_text(text)
