@@ -2,7 +2,8 @@
 
 Each block jumps over dN cycles. From the peak of the last block follow the fatigue rates; damage and ratchet strain grow by
 them, the new peak is solved in force control, and the rates there give the error of the jump (Euler against Heun, as a
-volume of damaged bone). Now and then a reference cycle is solved down to its minimum: stiffness and micromotion come from it.
+volume of damaged bone). The block is taken with Heun's damage, and the rates of its end are those of the next one: what Heun has
+corrected since changes them by no more than the order of the error. Now and then a reference cycle is solved down to its minimum: stiffness and micromotion come from it.
 
 A step that does not converge is no failure of the screw: the screw is then driven on under displacement control with the
 same damage, and has failed only if the largest force on that way stays below the load.
@@ -32,6 +33,7 @@ FINE_REFERENCE = 1.1  # growth between two reference cycles where a loss of stif
 # of all cycles: where blocks get shorter than half of it, a drive under displacement control tells whether the screw still
 # holds so many more
 RUNAWAY = 0.02
+CREEPING = 0.02  # of all cycles: a head that would reach the stop within so many more at its present pace has reached it
 LARGEST_DEBONDING = 0.05  # of the area of bonds, in one block
 MUCH_STRAIN, STRAINED_SHARE = 0.1, 0.05  # small strain is left where bone of 5 % of the screw's volume is strained by 10 %
 LEAST_DAMAGE = 0.01  # of the screw's volume: errors are measured against at least that much damage
@@ -53,6 +55,7 @@ class Cycle:
         self.static, self.blocks, self.reference = Curve(), Curve(), Curve()
         self.cycles = 0.0
         self.block = 1.0
+        self.known = None  # (rates of omega, flow directions) at the last peak
         self.next_reference = self.next_check = 0.0
         self.strained = None  # (head displacement, cycles) at which small strain is left
         self.loosened = None  # (cycles, load)
@@ -102,7 +105,10 @@ class Cycle:
         """(JSON-ready, {name: (array, kind)}) from which `recall` goes on."""
         rows = {name: getattr(self, name).rows for name in ("static", "blocks", "reference")}
         kept = {name: getattr(self, name) for name in self.KEPT}
-        return rows | {"kept": kept, "snapshots": self.halo.snapshots}, {"omega": (self.fatigue.omega, "cell")}
+        arrays = {"omega": (self.fatigue.omega, "cell")}
+        if self.known:
+            arrays |= {name: (array, "cell") for name, array in zip(("rate", "flow"), self.known)}
+        return rows | {"kept": kept, "snapshots": self.halo.snapshots}, arrays
 
     def recall(self, memory, arrays):
         for name in ("static", "blocks", "reference"):
@@ -110,6 +116,7 @@ class Cycle:
         for name, value in memory["kept"].items():
             setattr(self, name, value)
         self.halo.snapshots, self.fatigue.omega = memory["snapshots"], arrays["omega"]
+        self.known = (arrays["rate"], arrays["flow"]) if "rate" in arrays else None
 
     def _static_curve(self):
         """Displacement control to the protocol's stop on the fresh screw; then everything is as before."""
@@ -193,12 +200,12 @@ class Cycle:
         march, grip, fatigue, tolerance = self.march, self.model.grip, self.fatigue, self.loading["tolerance"]
         if abs(self.peak_load(self.cycles) - grip.load) > 1e-6:  # the rise of a stepped load
             held = self._load_to(self.peak_load(self.cycles))
+            self.known = None
             self._record(0.0)
             return held
         before, at = march.mark(), grip.displacement()
         with self.clock("fatigue"):
-            x, flow = self._measure()
-            rate = fatigue.rate(x)
+            rate, flow = self.known or self._rates()
             bonds = np.array(self.model.interface.tired_share(self.block))
             bonds = self.model.comm.allreduce(bonds)
         if bonds[0] > LARGEST_DEBONDING * bonds[1]:
@@ -213,18 +220,19 @@ class Cycle:
                     continue
                 self._tire(jump)
                 self.cycles += cycles
+                self.known = None
                 held = self._drive_through(load)
                 self._record(0.0)
                 return held and not self._runs_away()
             with self.clock("fatigue"):
-                rate_end = fatigue.rate(self._measure()[0])
+                rate_end, flow_end = self._rates()
                 better = fatigue.omega + 0.5 * cycles * (rate + rate_end)
                 error = self._error(fatigue.damage(better), jump.damage)
             if error <= tolerance or cycles <= SHORTEST:
                 break
             march.back(before)
             self.block = cycles * max(0.3, 0.8 * (tolerance / error) ** 0.5)
-        fatigue.omega = better  # Heun: the next block starts from the corrected damage
+        fatigue.omega, self.known = better, (rate_end, flow_end)
         march.release(self.model.interface.tire(cycles))
         self.cycles += cycles
         grown = grip.displacement() - at
@@ -236,12 +244,15 @@ class Cycle:
         self._record(error)
         if self._due():
             self._reference_cycle()
-        return not (cycles < 0.5 * RUNAWAY * self.cycles and self.cycles >= self.next_check and self._runs_away())
+        if cycles >= 0.5 * RUNAWAY * self.cycles:
+            return True
+        return not (self._creeps(cycles, grown) or self.cycles >= self.next_check and self._runs_away())
 
-    def _measure(self):
-        """`fem.fatigue.Fatigue.measure` of the cycle whose peak has just been solved."""
+    def _rates(self):
+        """Rates of omega (n, nq) and flow directions (n, nq, 6) of the cycle whose peak has just been solved."""
         load = self.model.grip.load
-        return self.fatigue.measure(self.model.swing(self.march.solver, load - self.minimum_load(load)))
+        x, flow = self.fatigue.measure(self.model.swing(self.march.solver, load - self.minimum_load(load)))
+        return self.fatigue.rate(x), flow
 
     def _tire(self, jump):
         """Let the damage of a jump come with the next increment, whatever it is; its ratchet strain is left out."""
@@ -249,14 +260,29 @@ class Cycle:
         self.model.integrity = self.model.damage.integrity()
         self.fatigue.omega = jump.omega
 
+    def _creeps(self, cycles, grown):
+        """Whether the head, which moved by `grown` (mm) over the last cycles and moves faster with each, is at the stop within a few
+        cycles: they are counted at the present pace."""
+        left = (self.limit or np.inf) - self.model.grip.displacement()
+        if left <= 0.0 or left * cycles >= CREEPING * self.cycles * grown:
+            return False
+        last = self.cycles + left * cycles / grown
+        if last > self.loading["stop"]["cycles"]:
+            return False
+        self.loosened = last, float(self.peak_load(last))
+        self.confirmed = "head creeps to the stop at equilibrium"
+        self.reason = (f"the head moved by {grown / cycles:.2g} mm a cycle at {self.model.grip.displacement():.1f} mm: at the most "
+                       f"{last - self.cycles:.0f} cycles more bring it to {self.limit:g} mm")
+        return True
+
     def _runs_away(self):
         """Whether the screw cannot carry the load of a few cycles from now with no more damage than the present rates would
         bring until then; it is then driven on to the stop."""
         march, fatigue = self.march, self.fatigue
         before, omega = march.mark(), fatigue.omega
         self.next_check = (1.0 + RUNAWAY) * self.cycles
-        x, flow = self._measure()
-        self._tire(fatigue.jump(fatigue.rate(x) * RUNAWAY * self.cycles, flow))
+        rate, flow = self.known = self.known or self._rates()
+        self._tire(fatigue.jump(rate * RUNAWAY * self.cycles, flow))
         if not self._drive_through(self.peak_load(self.next_check)) and self.loosened:
             self.loosened = self.next_check, self.loosened[1]
             self._record(0.0)

@@ -56,7 +56,7 @@ class Halo:
         largest = thickness(SECTORS * volume.max(axis=1) / height)
         fifth = np.array_split(mean, 5)  # from the tip to the entry
         waist = min(part.mean() for part in fifth[1:-1])
-        ends = 0.5 * (fifth[0].mean() + fifth[-1].mean())
+        ends = min(fifth[0].mean(), fifth[-1].mean())  # a funnel, wide at one end, is no hourglass
         return {"thickness_mm": mean.tolist(), "largest_mm": largest.tolist(), "volume_mm3": float(volume.sum()),
                 "hourglass_index": float(ends / waist) if waist > 0.05 else None,
                 "visible_on_ct": bool(mean.max() >= VISIBLE)}

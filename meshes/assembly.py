@@ -6,7 +6,7 @@ import numpy as np
 
 from meshes import core as cores
 from meshes.cement import soak
-from meshes.labmesh import REGIONS, LabMesh, cell_volumes
+from meshes.labmesh import BONE, REGIONS, LabMesh, cell_volumes
 from meshes.specimen import Block, Cylinder, MeshError, Vertebra
 from meshes.split import adjacency, facet_vertices, split
 from meshes.sweep import polygon_factor, sweep
@@ -108,8 +108,9 @@ def _vertebra(specimen, screw, halo, cement, resolution):
     boundary, _ = adjacency(mesh.cells)
     facets = facet_vertices(mesh.cells, boundary)
     x = mesh.points[facets]
-    # an awl opens the dorsal cortex to the size of the screw: its rim, drawn flat here, bears on the shank
-    rim = np.all(np.abs(x[..., 2]) < TINY, axis=1) & (mesh.region[boundary[:, 0]] != REGIONS["screw"])
+    # an awl opens the dorsal cortex to the size of the screw: its rim, drawn flat here, bears on the shank, but for a halo
+    # or its cement
+    rim = np.all(np.abs(x[..., 2]) < TINY, axis=1) & np.isin(mesh.region[boundary[:, 0]], [REGIONS[name] for name in BONE])
     cortex = outer(x) | rim
     facets, centre = facets[cortex], x[cortex].mean(axis=1) @ R.T + origin
     mesh.facets["cortex"] = facets
@@ -165,9 +166,13 @@ def _distance(points, chain):
 
 def _finish(points, cells, region, screw, resolution, core, held, cement):
     """Let cement soak broken bone, split the interfaces and name the facets."""
+    boundary, inner = adjacency(cells)
     if core.soaked:
-        soak(points, cells, region, adjacency(cells)[1], cement.broken, core.soaked)
-    points, cells, interfaces = split(points, cells, region)
+        soak(points, cells, region, inner, cement.broken, core.soaked)
+    skin = np.zeros(len(points), bool)
+    if points.shape[1] == 3:
+        skin[facet_vertices(cells, boundary)] = True
+    points, cells, interfaces = split(points, cells, region, skin)
     boundary, _ = adjacency(cells)
     facets = facet_vertices(cells, boundary)
     owner = region[boundary[:, 0]]

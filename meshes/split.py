@@ -44,9 +44,11 @@ def facet_vertices(cells, ids):
     return cells[ids[:, 0][:, None], FACES[cells.shape[1]][ids[:, 1]]]
 
 
-def split(points, cells, region):
+def split(points, cells, region, skin=None):
     """Duplicate nodes along the facets between the region pairs of SPLIT.
 
+    skin: mask (points,) of the nodes that carry the cortex. Bone and bone filled with cement share those, else the cortex
+    above them would be cut along with them.
     Returns (points, cells, interfaces) with interfaces as in LabMesh; the order of the cells is kept.
     """
     allowed = np.zeros((max(NAMES) + 1,) * 2, bool)
@@ -58,7 +60,10 @@ def split(points, cells, region):
     swap = allowed[second, first]
     inner[swap] = inner[swap][:, ::-1]
     cut = allowed[first, second] | swap
-    points, new_cells = _duplicate(points, cells, inner, cut)
+    sides = region[inner[:, :, 0]]
+    filled = np.isin(sides, [REGIONS[name] for name in ("cemented_bone", *BONE)]).all(axis=1)
+    held = np.zeros(len(points), bool) if skin is None else skin
+    points, new_cells = _duplicate(points, cells, inner, cut, held, filled)
 
     interfaces = {}
     pairs = region[inner[cut][:, :, 0]]
@@ -67,22 +72,27 @@ def split(points, cells, region):
         old_minus, old_plus = (facet_vertices(cells, chosen[:, side]) for side in (0, 1))
         minus, plus = (facet_vertices(new_cells, chosen[:, side]) for side in (0, 1))
         match = np.argmax(old_minus[:, :, None] == old_plus[:, None, :], axis=2)
-        interfaces[f"{NAMES[a]}_{NAMES[b]}"] = (minus, np.take_along_axis(plus, match, axis=1))
+        plus = np.take_along_axis(plus, match, axis=1)
+        apart = np.any(minus != plus, axis=1)
+        interfaces[f"{NAMES[a]}_{NAMES[b]}"] = (minus[apart], plus[apart])
     return points, new_cells, interfaces
 
 
-def _duplicate(points, cells, inner, cut):
-    """Give each group of cells round a node, joined by facets that are not cut, its own copy of the node."""
+def _duplicate(points, cells, inner, cut, held, filled):
+    """Give each group of cells round a node, joined by facets that are not cut, its own copy of the node.
+
+    Nodes of the mask `held` stay one across the facets of the mask `filled`."""
     if not cut.any():
         return points, cells
     count = cells.shape[1]
     touched = np.zeros(len(points), bool)
     touched[facet_vertices(cells, inner[cut][:, 0])] = True
-    joined = inner[~cut]
-    joined = joined[touched[facet_vertices(cells, joined[:, 0])].any(axis=1)]
+    near = touched[facet_vertices(cells, inner[:, 0])].any(axis=1) & (~cut | filled)
+    joined = inner[near]
     shared = facet_vertices(cells, joined[:, 0])  # (j, dim): corners on both sides are the same node
     corner = [np.argmax(cells[joined[:, s, 0]][:, None, :] == shared[:, :, None], axis=2) for s in (0, 1)]
-    ends = [(joined[:, s, 0][:, None] * count + corner[s]).ravel() for s in (0, 1)]
+    whole = ~cut[near][:, None] | held[shared]
+    ends = [(joined[:, s, 0][:, None] * count + corner[s])[whole] for s in (0, 1)]
     size = cells.size
     graph = coo_matrix((np.ones(len(ends[0]), np.int8), (ends[0], ends[1])), shape=(size, size))
     groups = connected_components(graph, directed=False)[1]

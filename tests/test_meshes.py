@@ -6,6 +6,7 @@ import pytest
 
 import meshes
 from meshes.labmesh import REGIONS, LabMesh, cell_volumes, export
+from meshes.split import adjacency, facet_vertices
 from meshes.specimen import Block, Broken, Cement, Cylinder, Fenestration, Halo, MeshError, Resolution, Screw
 
 COARSE = Resolution(1.0, 1.6, 6.0, 8)
@@ -138,3 +139,12 @@ def test_cement_soaks_broken_bone_before_sound_bone():
         assert w[in_broken].sum() == pytest.approx((1.0 if rest else 0.6) * broken.volume.sum(), rel=0.25)
         assert (w[~in_broken].sum() > 300.0) == rest
         assert any(name.startswith("cemented_bone_") for name in mesh.interfaces)
+        # where filled bone reaches the surface, what lies on it (the cortex of a vertebra) is not cut
+        boundary, _ = adjacency(mesh.cells)
+        skin = boundary[np.isin(mesh.region[boundary[:, 0]], [REGIONS["cemented_bone"], REGIONS["trabecular"]])]
+        skin = skin[np.all(np.abs(mesh.points[facet_vertices(mesh.cells, skin)][..., 2]) < 1e-9, axis=1)]
+        owner = mesh.region[skin[:, 0]]
+        wet, dry = (np.unique(facet_vertices(mesh.cells, skin[owner == REGIONS[name]])) for name in ("cemented_bone", "trabecular"))
+        assert len(wet) > 5
+        shared = {tuple(x) for x in np.round(mesh.points[wet], 6)} & {tuple(x) for x in np.round(mesh.points[dry], 6)}
+        assert len(shared) > 3 and len(np.intersect1d(wet, dry)) == len(shared)

@@ -264,8 +264,7 @@ import numpy as np
 from fem import cycle
 def block(self):
     grip, fatigue = self.model.grip, self.fatigue
-    x, flow = self._measure()
-    growth = fatigue.rate(x)
+    growth, flow = self._rates()
     self.march.turn()
     assert self._ease(self.minimum_load(grip.load))
     self.march.turn()
