@@ -72,7 +72,8 @@ def traction(jump, normal, kn, kt, slip, bound, bond, Kn, Kt, out, tangent, new_
 class Interface:
     """All interface points of a rank, their state, and their part of residual and tangent.
 
-    State of the last converged step: slip (n, dim) mm, pressure (n,) MPa, bond (n,) = 1-d, closed (n,) bool.
+    State of the last converged step: slip (n, dim) mm, pressure (n,) MPa, bond (n,) = 1-d, closed (n,) bool; swung (n, dim) mm,
+    by how much the jump changes over a cycle (`fem.model.Model.swing`).
     """
 
     def __init__(self, points, laws, softer_modulus, index_map, dim, prescribed):
@@ -106,6 +107,7 @@ class Interface:
         self.new_slip = np.zeros((n, dim))
         self.opened = np.zeros(n, dtype=bool)
         self.jump = np.zeros((n, dim))
+        self.swung = np.zeros((n, dim))
 
         nodes = np.concatenate([points.minus, points.plus])
         self._rows = PETSc.IS().createBlock(dim, nodes.astype(PETSc.IntType), comm=PETSc.COMM_SELF)
@@ -127,11 +129,14 @@ class Interface:
         self._scatter.scatter(vec, self._values, addv=PETSc.InsertMode.INSERT, mode=PETSc.ScatterMode.FORWARD)
         return self._values.array.reshape(-1, self.dim)
 
+    def jumps(self, u):
+        """Jump (n, dim), mm, of the displacements `u` (PETSc Vec)."""
+        values, n = self.gather(u), len(self.slip)
+        return values[n:] - values[:n]
+
     def update(self, u):
         """Tractions at displacement `u` (PETSc Vec); returns nothing, sets jump, t, tangent, new_slip, opened."""
-        values = self.gather(u)
-        n = len(self.slip)
-        np.subtract(values[n:], values[:n], out=self.jump)
+        self.jump[:] = self.jumps(u)
         bound = np.where(self.closed, self.friction * self.pressure + self.adhesion, 0.0)
         traction(self.jump, self._normal, self.kn, self.kt, self.slip, bound, self.bond, self.Kn, self.Kt,
                  self.t, self.tangent, self.new_slip, self.opened)
@@ -221,9 +226,11 @@ class Interface:
         return self._break(np.minimum(self.bond[self.cohesive], 1.0 - d), open_, shear)
 
     def _tiring(self, open_, shear, mixed, onset, final):
-        """(c,) loss of bond per cycle, as a rate of its logarithm: x^b, x the separation over that at which it breaks further."""
+        """(c,) loss of bond per cycle, as a rate of its logarithm: x^b, x the geometric mean of peak and range of the separation (as in
+        `fem.fatigue`) over that at which it breaks further."""
         reach = onset * final / (final - (1.0 - self.bond[self.cohesive]) * (final - onset))
-        return np.minimum(mixed / reach, 1.0) ** self.exponent[self.cohesive]
+        swung = np.linalg.norm(self.swung[self.cohesive], axis=1)
+        return np.minimum(np.sqrt(mixed * np.minimum(swung, mixed)) / reach, 1.0) ** self.exponent[self.cohesive]
 
     def tire(self, cycles):
         """Bonds tire over `cycles` at the separations of the last peak; returns released energy (N mm, this rank)."""

@@ -269,7 +269,8 @@ class Model:
         return self.A
 
     def swing(self, solver, load):
-        """Change (n, nq, 6) of the effective stress, MPa, while the load on the head falls by `load` N from the last equilibrium.
+        """Change (n, nq, 6) of the effective stress, MPa, while the load on the head falls by `load` N from the last equilibrium;
+        that of the jumps goes into `interface.swung`.
 
         Linear: bone and cortex unload elastically with the damage that they have, what is in contact stays and sticks, what is
         open stays open. Only in three dimensions, under force control. Raises RuntimeError without a solution."""
@@ -284,6 +285,7 @@ class Model:
         b.scale(load)
         if solver.aside(b, x) < 0:
             raise RuntimeError("no linear solution was found for the unloading of a cycle")
+        self.interface.swung[:] = self.interface.jumps(x)
         moved = self.domain.vector()
         moved.array[: len(x.array)] = x.array
         moved.scatter_forward()
@@ -325,7 +327,7 @@ class Model:
                "stress": self.stress, "bulk": self.bulk, "tear": self.damage.tear, "earlier": self.damage.earlier,
                "tearing": self.damage.tearing, "fatigue": self.damage.fatigue, "integrity": self.integrity,
                "slip": i.slip, "jump": i.jump,
-               "pressure": i.pressure, "bond": i.bond, "closed": i.closed, "new_slip": i.new_slip,
+               "pressure": i.pressure, "bond": i.bond, "closed": i.closed, "new_slip": i.new_slip, "swung": i.swung,
                "initial": self.damage.initial}
         if self.cortex:
             out |= {f"cortex_{k}": v for k, v in self.cortex.state().items()}
@@ -338,7 +340,7 @@ class Model:
         for target, name in ((self.eps_p, "eps_p"), (self.kappa, "kappa"), (self.stress, "stress"), (self.bulk, "bulk"),
                              (self.damage.tear, "tear"), (self.damage.earlier, "earlier"), (i.slip, "slip"),
                              (i.jump, "jump"), (i.pressure, "pressure"),
-                             (i.bond, "bond"), (i.closed, "closed"), (i.new_slip, "new_slip")):
+                             (i.bond, "bond"), (i.closed, "closed"), (i.new_slip, "new_slip"), (i.swung, "swung")):
             target[:] = state[name]
         self.damage.tearing, self.damage.fatigue = state["tearing"].copy(), state["fatigue"].copy()
         self.damage.initial = state["initial"].copy()

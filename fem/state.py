@@ -61,7 +61,7 @@ def _kind(key):
         return "facet"
     if key == "u":
         return "node"
-    return "point" if key in ("slip", "jump", "pressure", "bond", "closed", "new_slip") else "cell"
+    return "point" if key in ("slip", "jump", "pressure", "bond", "closed", "new_slip", "swung") else "cell"
 
 
 def _rows(model):

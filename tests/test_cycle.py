@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -144,6 +145,19 @@ def table(directory, name="cycles.csv"):
 def toggled(tmp_path_factory):
     directory = prepare(tmp_path_factory.mktemp("toggled"))
     return solve(directory), directory
+
+
+@pytest.mark.parametrize("pace, loosened", [(0.5, (1004.8, 200.48)), (0.13, (1000 + 2.4 / 0.13, 200 + 0.24 / 0.13)), (0.11, None)])
+def test_a_head_that_creeps_to_the_stop_has_loosened(pace, loosened):
+    """2.4 mm are left after 1000 cycles: within 20 cycles at the pace (mm a cycle) of the last block, or not."""
+    step = object.__new__(Cycle)
+    step.limit, step.cycles, step.loosened = 5.4, 1000.0, None
+    step.loading = {"start_N": 100.0, "ramp_N_per_cycle": 0.1, "stop": {"cycles": 5000}}
+    step.model = SimpleNamespace(grip=SimpleNamespace(displacement=lambda: 3.0))
+    assert step._creeps(2.0, 2.0 * pace) == (loosened is not None)
+    assert step.loosened == (loosened and pytest.approx(loosened))
+    step.loading["stop"]["cycles"] = 1002
+    assert not step._creeps(2.0, 2.0 * pace)  # the protocol ends before
 
 
 def test_a_screw_loosens_below_its_static_capacity(toggled):

@@ -154,6 +154,21 @@ def test_bond_breaks_with_its_fracture_energy():
     assert released == pytest.approx(0.25, rel=0.05)
 
 
+@pytest.mark.parametrize(("share", "factor"), [(1.0, 1.0), (0.25, 0.5), (0.0, 0.0), (2.0, 1.0)])
+def test_bonds_tire_by_peak_and_range(share, factor):
+    """A virgin bond opened by half of what breaks it: ln(bond) = -N (factor / 2)^b, factor the root of range over peak, at most 1."""
+    bond = {"normal_stiffness": 300.0, "shear_stiffness": 260.0, "normal_strength": 1.3, "shear_strength": 3.2,
+            "energy_I": 0.25, "energy_II": 0.8, "eta": 1.5, "fatigue_exponent": 6.0}
+    model, _ = model_of(two_bricks(n=2), cohesive=bond)
+    i = model.interface
+    i.jump[:] = 0.5 * 1.3 / 300.0 * i.points.normal
+    i.swung[:] = share * i.jump
+    released = model.comm.allreduce(i.tire(20.0))
+    kept = np.exp(-20.0 * (0.5 * factor) ** 6)
+    assert i.bond == pytest.approx(kept)
+    assert released == pytest.approx(0.5 * 300.0 * (0.5 * 1.3 / 300.0) ** 2 * (1.0 - kept))  # per mm^2, of which there is one
+
+
 def test_elements_reproduce_linear_fields():
     """Displacement patch test of the bulk: forces of a linear field balance at all inner nodes."""
     model, _ = model_of(two_bricks(seed=3))
