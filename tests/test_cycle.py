@@ -23,9 +23,10 @@ import meshes  # noqa: E402
 from fem import fatigue  # noqa: E402
 from fem.cycle import Cycle  # noqa: E402
 from fem.domain import Domain  # noqa: E402
+from fem.halo import Halo  # noqa: E402
 from fem.linear import LinearSolver  # noqa: E402
 from fem.model import Model  # noqa: E402
-from fem.output import Clock, Watch  # noqa: E402
+from fem.output import Clock, Watch, read_mesh  # noqa: E402
 from materials.density import Density, Kind  # noqa: E402
 from materials.law import quadric  # noqa: E402
 from materials.problem import problem  # noqa: E402
@@ -288,6 +289,26 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(toggled, on_two_ranks, 
     directory = posed_anew(toggled, tmp_path / "killed")
     assert killed(directory, ranks, [after_blocks(7), after_blocks(7)]) == 2
     assert_same_history(directory, toggled[1] if ranks == 1 else on_two_ranks[1])
+
+
+@pytest.mark.parametrize(("shape", "low", "high"), [
+    (lambda s: 2.5 + 0 * s, 0.7, 1.4), (lambda s: 0.8 + 2.5 * abs(2 * s - 1), 1.7, 4.0), (lambda s: 3.5 - 3.0 * s, 0.0, 0.8)],
+    ids=["cylinder", "hourglass", "funnel"])
+def test_the_halo_is_measured_as_it_was_made(tmp_path, shape, low, high):
+    """Bone broken up to shape(s) beyond the crest, s from 0 at the entry to 1 at the tip: thickness along the shaft, volume, index."""
+    directory = prepare(tmp_path / "halo")
+    posed = json.loads((directory / "problem.json").read_text())
+    model = Model(Domain(MPI.COMM_WORLD, read_mesh(directory / "mesh.npz")), posed)
+    halo = Halo(model, posed)
+    x, depth = model.quadrature.points, posed["screw"]["depth"]
+    beyond = np.hypot(x[..., 0], x[..., 1]) - halo.radius
+    model.damage.fatigue = np.where(halo.inside & (beyond < shape(-x[..., 2] / depth)), 0.9, 0.0)
+    found = halo.measure()
+    wanted = shape(-halo.z / depth)
+    assert found["thickness_mm"] == pytest.approx(wanted, abs=0.45)  # cells there are 1.6 mm large
+    area = np.pi * ((halo.radius + wanted) ** 2 - halo.radius**2)
+    assert found["volume_mm3"] == pytest.approx((area * np.diff(halo.edges)).sum(), rel=0.1)
+    assert low < found["hourglass_index"] < high
 
 
 @pytest.mark.slow
