@@ -6,13 +6,13 @@ renamed, so that a killed run leaves its last whole state.
 
 import json
 
+from mpi4py import MPI
 import numpy as np
 from scipy.spatial import cKDTree
 
 from fem.elements import Quadrature
 from fem.regions import BONE
 
-DEBRIS = 0.95  # damage of bone that is tired out, and of what fills an old thread's groove
 CANDIDATES = ((1, 8), (9, 60))  # nearest cells that are tried, first few, then more
 HISTORY = ("tearing", "fatigue", "kappa", "initial")
 
@@ -153,11 +153,12 @@ def carry(model, mesh, problem, state):
         history = {k: data[f"state/{k}"] for k in HISTORY}
         torn = [data[f"state/cortex_{k}"] for k in ("strain", "integrity")] if model.cortex else None
     damage = model.damage
+    worst = 1.0 - comm.allreduce(float(damage.debris[mine].min()) if mine.any() else 1.0, op=MPI.MIN)  # of debris
     tearing = np.zeros_like(damage.tearing)
     for target, name in ((tearing, "tearing"), (damage.fatigue, "fatigue"), (model.kappa, "kappa")):
         target[mine] = taken(history[name])
     damage.inherit(tearing)
-    damage.fatigue[mine] = np.where(groove, DEBRIS, damage.fatigue[mine])
+    damage.fatigue[mine] = np.where(groove, worst, damage.fatigue[mine])
     damage.initial[mine] = np.maximum(damage.initial[mine], taken(history["initial"]))
     if model.cortex:  # each facet of the shell is as torn as the nearest one was
         facets = [lab["points"][lab["facets/cortex"]].mean(axis=1) for lab in (mesh, new)]
@@ -167,7 +168,7 @@ def carry(model, mesh, problem, state):
     model.integrity = damage.integrity()
     model.renew()
 
-    lost = np.minimum(1.0 - (1.0 - history["tearing"]) * (1.0 - history["fatigue"]), DEBRIS)
+    lost = np.minimum(1.0 - (1.0 - history["tearing"]) * (1.0 - history["fatigue"]), worst)
     volume = (old.weights * lost)[bone].ravel()
     damaged = np.flatnonzero(volume > 0.0)
     holder, inside = locate(old.points[bone].reshape(-1, 3)[damaged] + shift, new, np.arange(len(new["cells"])))
