@@ -3,7 +3,8 @@
 Cortex is about 0.35 mm thin (Silva 1994), a hundredth of the specimen: bending of so thin a shell on a continuum adds
 nothing measurable, its membrane forces do. Von Mises plasticity without hardening in plane stress (Simo and Taylor 1986);
 beyond an equivalent plastic strain in tension and shear of `FRACTURE_ONSET` the shell tears and has lost its force after another
-`FRACTURE_RANGE`. Like the damage of the bone below it, tearing is extrapolated and fixed within a step.
+`FRACTURE_RANGE`. Like the damage of the bone below it, tearing is extrapolated and fixed within a step. Under cyclic load the shell
+tires by the law of bone (`fem.fatigue`).
 """
 
 import numpy as np
@@ -14,6 +15,7 @@ from fem.elements import EDGES, barycentric_gradients
 FRACTURE_ONSET = 0.02  # plastic strain of cortical bone at fracture: materials library, bone.cortex notes
 FRACTURE_RANGE = 0.03  # with facets of 1-3 mm and 70 MPa: 1-3 N/mm, the fracture energy of cortical bone
 RESIDUAL = 1e-3  # of the stiffness, left in torn shell
+SOUND = 1e-4  # damage that Newton's method could not notice
 
 _LAM = np.array([[2 / 3, 1 / 6, 1 / 6], [1 / 6, 2 / 3, 1 / 6], [1 / 6, 1 / 6, 2 / 3]])
 
@@ -111,7 +113,8 @@ def _update(ue, B, weight, modulus, poisson, strength, plastic_n, integrity, ela
 class Cortex:
     """Membrane facets of this rank and their state.
 
-    Attributes: nodes (m, 6) local node numbers; plastic (m, 3, 3) strains, strain (m, 3) accumulated, integrity (m, 3).
+    Attributes: nodes (m, 6) local node numbers; plastic (m, 3, 3) strains, strain (m, 3) accumulated; torn, fatigue (m, 3) damage;
+    integrity (m, 3), what both leave; swung (m, 3, 3) MPa, by how much the stress changes over a cycle (`fem.model.Model.swing`).
     """
 
     def __init__(self, domain, facets, thickness, modulus, poisson, strength):
@@ -147,7 +150,8 @@ class Cortex:
         self.elastic = self.modulus / (1 - nu**2) * np.array([[1, nu, 0], [nu, 1, 0], [0, 0, (1 - nu) / 2]])
         self.weight = np.repeat((np.abs(area) * np.asarray(thickness)[row] / 3.0)[:, None], 3, axis=1)
         self.plastic, self.strain = np.zeros((m, 3, 3)), np.zeros((m, 3))
-        self.integrity = np.ones((m, 3))
+        self.integrity, self.torn, self.fatigue = np.ones((m, 3)), np.zeros((m, 3)), np.zeros((m, 3))
+        self.swung = np.zeros((m, 3, 3))
         self.stress, self.growth, self._grown = np.zeros((m, 3, 3)), np.zeros((m, 3)), np.zeros((m, 3))
         self.yields = np.zeros((m, 3), bool)
         self._trial = np.zeros((m, 3, 3))
@@ -173,11 +177,21 @@ class Cortex:
         return np.einsum("mq,mqai,mqab,mqbj->mij", self.weight[facets], self.B[facets], D, self.B[facets], optimize=True)
 
     def changed(self):
-        """Facets that yield or are torn."""
-        return np.flatnonzero(np.any(self.yields | (self.integrity < 1.0), axis=1))
+        """Facets that yield or are damaged."""
+        return np.flatnonzero(np.any(self.yields | (self.integrity < 1.0 - SOUND), axis=1))
 
-    def torn(self):
-        return np.flatnonzero(np.any(self.integrity < 1.0, axis=1))
+    def damaged(self):
+        return np.flatnonzero(np.any(self.integrity < 1.0 - SOUND, axis=1))
+
+    def unload(self, u):
+        """Set `swung` from the displacements u (nodes, 3) by which a cycle goes back, elastically."""
+        strain = np.einsum("mqai,mi->mqa", self.B, u[self.nodes].reshape(-1, 18))
+        self.swung = strain @ self.elastic
+
+    def utilisation(self):
+        """x (m, 3) of the cycle whose peak has just been solved, as `fem.fatigue.Fatigue.measure` has it for bone."""
+        peak = _mises(self.stress) / self.strength
+        return np.sqrt(peak * np.minimum(_mises(self.swung) / self.strength, peak))
 
     def _energy_density(self):
         s, E, nu = self.stress, self.modulus, self.poisson
@@ -205,28 +219,51 @@ class Cortex:
     def state(self):
         """{name: array}, see `fem.model.Model.state`."""
         stress, integrity, density = self._last
-        return {"plastic": self.plastic, "strain": self.strain, "integrity": self.integrity, "grown": self._grown,
-                "stress": stress, "last_integrity": integrity, "density": density}
+        return {"plastic": self.plastic, "strain": self.strain, "integrity": self.integrity, "torn": self.torn,
+                "fatigue": self.fatigue, "swung": self.swung, "grown": self._grown, "stress": stress, "last_integrity": integrity, "density": density}
 
     def restore(self, state):
         self.plastic[:], self.strain[:] = state["plastic"], state["strain"]
-        self.integrity, self._grown = state["integrity"].copy(), state["grown"].copy()
+        self.wear = tuple(state[name].copy() for name in ("torn", "fatigue", "integrity"))
+        self.swung, self._grown = state["swung"].copy(), state["grown"].copy()
         self.stress[:] = state["stress"]
         self._last = state["stress"].copy(), state["last_integrity"].copy(), state["density"].copy()
 
     def renew(self):
-        """The integrity was set from outside: the book begins with it."""
+        """Damage was set from outside: the book begins with it."""
+        self._combine()
         self._last = self.stress.copy(), self.integrity.copy(), self._energy_density()
 
     def foresee(self, ratio):
-        """Set the integrity of the next step from the plastic strain it will reach if it grows as in the last one."""
+        """Set the tearing of the next step from the plastic strain it will reach if it grows as in the last one."""
         strain = self.strain + ratio * self._grown
-        self.integrity = 1.0 - np.clip((strain - FRACTURE_ONSET) / FRACTURE_RANGE, 0.0, 1.0 - RESIDUAL)
+        self.torn = np.clip((strain - FRACTURE_ONSET) / FRACTURE_RANGE, 0.0, 1.0)
+        self._combine()
+
+    def tire(self, fatigue):
+        """Set the fatigue damage (m, 3) of the next step."""
+        self.fatigue = fatigue
+        self._combine()
+
+    def _combine(self):
+        self.integrity = np.maximum((1.0 - self.torn) * (1.0 - self.fatigue), RESIDUAL)
+
+    @property
+    def wear(self):
+        """(torn, fatigue, integrity): none is ever changed in place."""
+        return self.torn, self.fatigue, self.integrity
+
+    @wear.setter
+    def wear(self, values):
+        self.torn, self.fatigue, self.integrity = values
 
     def summary(self):
         """(largest von Mises stress over strength, largest plastic strain) on this rank."""
         if len(self.nodes) == 0:
             return 0.0, 0.0
-        s = self.stress
-        mises = np.sqrt(s[..., 0] ** 2 + s[..., 1] ** 2 - s[..., 0] * s[..., 1] + 3 * s[..., 2] ** 2)
-        return float(mises.max() / self.strength), float(self.strain.max())
+        return float(_mises(self.stress).max() / self.strength), float(self.strain.max())
+
+
+def _mises(s):
+    """Von Mises stress of (xx, yy, xy) in plane stress, (..., 3)."""
+    return np.sqrt(s[..., 0] ** 2 + s[..., 1] ** 2 - s[..., 0] * s[..., 1] + 3 * s[..., 2] ** 2)

@@ -50,12 +50,12 @@ class Cycle:
         self.unloaded = None
         self.followed = problem.get("followed", False)  # by a further test of the specimen as it is
         self.march = March(model, solver, clock, model.grip)
-        self.fatigue = Fatigue(model, problem["laws"])
+        self.fatigue = Fatigue(model, problem["laws"], (problem.get("cortex") or {}).get("fatigue"))
         self.halo = Halo(model, problem)
         self.static, self.blocks, self.reference = Curve(), Curve(), Curve()
         self.cycles = 0.0
         self.block = 1.0
-        self.known = None  # (rates of omega, flow directions) at the last peak
+        self.known = None  # (rates of omega (points,), flow directions) at the last peak
         self.next_reference = self.next_check = 0.0
         self.strained = None  # (head displacement, cycles) at which small strain is left
         self.loosened = None  # (cycles, load)
@@ -105,9 +105,9 @@ class Cycle:
         """(JSON-ready, {name: (array, kind)}) from which `recall` goes on."""
         rows = {name: getattr(self, name).rows for name in ("static", "blocks", "reference")}
         kept = {name: getattr(self, name) for name in self.KEPT}
-        arrays = {"omega": (self.fatigue.omega, "cell")}
+        arrays = self.fatigue.memory("omega", self.fatigue.omega)
         if self.known:
-            arrays |= {name: (array, "cell") for name, array in zip(("rate", "flow"), self.known)}
+            arrays |= self.fatigue.memory("rate", self.known[0]) | {"flow": (self.known[1], "cell")}
         return rows | {"kept": kept, "snapshots": self.halo.snapshots}, arrays
 
     def recall(self, memory, arrays):
@@ -115,8 +115,8 @@ class Cycle:
             getattr(self, name).rows = memory[name]
         for name, value in memory["kept"].items():
             setattr(self, name, value)
-        self.halo.snapshots, self.fatigue.omega = memory["snapshots"], arrays["omega"]
-        self.known = (arrays["rate"], arrays["flow"]) if "rate" in arrays else None
+        self.halo.snapshots, self.fatigue.omega = memory["snapshots"], self.fatigue.recall("omega", arrays)
+        self.known = (self.fatigue.recall("rate", arrays), arrays["flow"]) if "rate" in arrays else None
 
     def _static_curve(self):
         """Displacement control to the protocol's stop on the fresh screw; then everything is as before."""
@@ -249,14 +249,16 @@ class Cycle:
         return not (self._creeps(cycles, grown) or self.cycles >= self.next_check and self._runs_away())
 
     def _rates(self):
-        """Rates of omega (n, nq) and flow directions (n, nq, 6) of the cycle whose peak has just been solved."""
+        """Rates of omega (points,) and flow directions (n, nq, 6) of the cycle whose peak has just been solved."""
         load = self.model.grip.load
         x, flow = self.fatigue.measure(self.model.swing(self.march.solver, load - self.minimum_load(load)))
         return self.fatigue.rate(x), flow
 
     def _tire(self, jump):
         """Let the damage of a jump come with the next increment, whatever it is; its ratchet strain is left out."""
-        self.model.damage.fatigue = jump.damage
+        self.model.damage.fatigue = jump.bone
+        if self.model.cortex:
+            self.model.cortex.tire(jump.shell)
         self.model.integrity = self.model.damage.integrity()
         self.fatigue.omega = jump.omega
 
@@ -312,7 +314,7 @@ class Cycle:
 
     def _error(self, better, plain):
         """Volume of the damage by which two estimates differ, over the volume of damage."""
-        w = self.model.quadrature.weights
+        w = self.fatigue.weights
         sums = [self.march.total(np.sum(w * np.abs(better - plain))), self.march.total(np.sum(w * better))]
         return sums[0] / max(sums[1], LEAST_DAMAGE * self.halo.screw_volume, 1e-12)
 

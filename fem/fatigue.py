@@ -31,44 +31,68 @@ LOSS = 0.3  # of the modulus: what the S-N curves of trabecular bone call failur
 
 @dataclass
 class Jump:
-    """What a number of cycles adds: omega and damage (n, nq) after it, ratchet (n, nq, 6) the plastic strain it leaves."""
+    """What a number of cycles adds: omega and damage (points,) after it, damage of the bone (n, nq) and of the shell (m, 3) among them,
+    ratchet (n, nq, 6) the plastic strain it leaves in the bone."""
 
     omega: np.ndarray
     damage: np.ndarray
+    bone: np.ndarray
+    shell: np.ndarray
     ratchet: np.ndarray
 
 
 class Fatigue:
-    """Fatigue of all own cells.
+    """Fatigue of all own points: those of the cells, (n, nq) in a row, then those of the cortex, (m, 3) in a row.
 
-    Attributes: omega (n, nq) committed damage variable.
+    Attributes: omega (points,) committed damage variable; weights (points,) volumes in mm^3.
     """
 
-    def __init__(self, model, laws):
-        """Args: laws: of problem.json; those with a `fatigue` of {life, exponent, maximum, ratchet} tire."""
+    def __init__(self, model, laws, shell=None):
+        """Args: laws: of problem.json; those with a `fatigue` of {life, exponent, maximum, ratchet} tire. shell: that of the cortex."""
         self.model = model
+        self.shape = model.damage.fatigue.shape
+        cortex = getattr(model, "cortex", None)
+        self.cortex = cortex if shell else None
+        own = [(law.get("fatigue") or {}) for law in laws]
 
         def table(key, otherwise):
-            return np.array([(law.get("fatigue") or {}).get(key, otherwise) for law in laws])[model.law][:, None]
+            bone = np.array([law.get(key, otherwise) for law in own])[model.law][:, None]
+            skin = np.full(3 * len(self.cortex.nodes) if self.cortex else 0, (shell or {}).get(key, otherwise))
+            return np.concatenate([np.broadcast_to(bone, self.shape).ravel(), skin])
 
-        self.tires = np.array(["life" in (law.get("fatigue") or {}) for law in laws])[model.law]
+        self.tires = np.array(["life" in law for law in own])[model.law]
         self.life, self.exponent = table("life", np.inf), table("exponent", 1.0)
-        self.maximum, self.strain = table("maximum", 0.0), table("ratchet", 0.0)
+        self.maximum, self.strain = table("maximum", 0.0), self._parts(table("ratchet", 0.0))[0]
         self.failure = -np.log(1.0 - LOSS / np.where(self.maximum > LOSS, self.maximum, 1.0))
-        share = model.damage.fatigue / np.where(self.maximum > 0.0, self.maximum, 1.0)
+        share = self._present() / np.where(self.maximum > 0.0, self.maximum, 1.0)
         self.omega = -np.log(1.0 - np.minimum(share, 1.0 - 1e-12))
 
+    def _parts(self, points):
+        """(n, nq) of the cells and (m, 3) of the cortex out of (points,)."""
+        bone = self.shape[0] * self.shape[1]
+        return points[:bone].reshape(self.shape), points[bone:].reshape(-1, 3)
+
+    def _joined(self, bone, shell):
+        return np.concatenate([bone.ravel(), shell.ravel()])
+
+    def _present(self):
+        return self._joined(self.model.damage.fatigue, self.cortex.fatigue if self.cortex else np.empty(0))
+
+    @property
+    def weights(self):
+        return self._joined(self.model.quadrature.weights, self.cortex.weight if self.cortex else np.empty(0))
+
     def measure(self, swing):
-        """x (n, nq) of the last converged peak, smoothed, and the flow directions there (n, nq, 6).
+        """x (points,) of the last converged peak, that of bone smoothed, and the flow directions there (n, nq, 6).
 
         swing (n, nq, 6): effective stress at the peak less that at the minimum, MPa."""
         m = self.model
-        x, flow = np.zeros(m.stress.shape[:2]), np.zeros_like(m.stress)
+        x, flow = np.zeros(self.shape), np.zeros_like(m.stress)
         for k in np.unique(m.law[self.tires]):
             cells = np.flatnonzero(self.tires & (m.law == k))
             peak, flow[cells] = self._utilisation(k, m.stress[cells])
             x[cells] = np.sqrt(peak * np.minimum(self._utilisation(k, swing[cells])[0], peak))
-        return m.damage.smooth(x), flow
+        return self._joined(m.damage.smooth(x), self.cortex.utilisation() if self.cortex else np.empty(0)), flow
 
     def _utilisation(self, law, stress):
         """u (c, nq) of the stress (c, nq, 6) in MPa under one law, and its gradient (c, nq, 6)."""
@@ -79,14 +103,23 @@ class Fatigue:
         return np.maximum(q + s @ laws.f[law], 0.0), Fs / q[..., None] + laws.f[law]
 
     def rate(self, x):
-        """d omega / dN (n, nq) at the utilisation x."""
+        """d omega / dN (points,) at the utilisation x."""
         return self.failure * x**self.exponent / self.life
 
     def jump(self, growth, flow):
-        """The `Jump` over which omega grows by `growth` (n, nq); nothing heals where the last one took too much."""
+        """The `Jump` over which omega grows by `growth` (points,); nothing heals where the last one took too much."""
         omega = self.omega + growth
-        return Jump(omega, np.maximum(self.model.damage.fatigue, self.damage(omega)),
-                    (self.strain * growth / self.failure)[..., None] * flow)
+        damage = np.maximum(self._present(), self.damage(omega))
+        return Jump(omega, damage, *self._parts(damage), (self.strain * self._parts(growth / self.failure)[0])[..., None] * flow)
 
     def damage(self, omega):
         return self.maximum * (1.0 - np.exp(-omega))
+
+    def memory(self, name, points):
+        """{name: (array, kind)} of (points,) for a checkpoint."""
+        bone, shell = self._parts(points)
+        return {name: (bone, "cell")} | ({f"{name}_shell": (shell, "facet")} if self.cortex else {})
+
+    def recall(self, name, arrays):
+        """(points,) that `memory` kept."""
+        return self._joined(arrays[name], arrays[f"{name}_shell"] if self.cortex else np.empty(0))

@@ -110,7 +110,9 @@ class March:
                 m.cortex.foresee(size / self.previous)
         if fatigue is not None:
             m.eps_p += fatigue.ratchet
-        m.integrity = m.damage.integrity(tearing, None if fatigue is None else fatigue.damage)
+            if m.cortex:
+                m.cortex.tire(fatigue.shell)
+        m.integrity = m.damage.integrity(tearing, None if fatigue is None else fatigue.bone)
         self.solver.rtol = FIRST if self.velocity is None else RELATIVE
         outcome = solve(m, self.solver, self.clock)
         self.newton += outcome.newton
@@ -133,7 +135,7 @@ class March:
         m.damage.tear += m.tear_step
         m.damage.tearing = new
         if fatigue is not None:
-            m.damage.fatigue = fatigue.damage
+            m.damage.fatigue = fatigue.bone
         self.last_tear, self.previous = m.tear_step.copy(), size
         self.velocity = (nodes - before) / size
         return outcome

@@ -270,7 +270,7 @@ class Model:
 
     def swing(self, solver, load):
         """Change (n, nq, 6) of the effective stress, MPa, while the load on the head falls by `load` N from the last equilibrium;
-        that of the jumps goes into `interface.swung`.
+        those of the jumps and of the shell go into `interface.swung` and `cortex.swung`.
 
         Linear: bone and cortex unload elastically with the damage that they have, what is in contact stays and sticks, what is
         open stays open. Only in three dimensions, under force control. Raises RuntimeError without a solution."""
@@ -278,7 +278,7 @@ class Model:
         changed = np.flatnonzero(np.any((self._initial - self.integrity > 1e-4) | (self.bulk[..., 1] > 0.0), axis=1))
         self._add_cells(self.A, changed, unloading=True)
         if self.cortex:
-            self._add_cortex(self.A, self.cortex.torn(), unloading=True)
+            self._add_cortex(self.A, self.cortex.damaged(), unloading=True)
         self.interface.add_stiffness(self.A, self.interface.sticking())
         self.A.assemble()
         b, x = self.grip.c.copy(), self.uv.duplicate()
@@ -291,7 +291,10 @@ class Model:
         moved.scatter_forward()
         b.destroy()
         x.destroy()
-        return self._elastic_stress(moved.array.reshape(-1, self.dim))
+        moved = moved.array.reshape(-1, self.dim)
+        if self.cortex:
+            self.cortex.unload(moved)
+        return self._elastic_stress(moved)
 
     def _elastic_stress(self, u):
         """Effective stress (n, nq, 6) of displacements u (nodes, dim) in a body without history."""
@@ -352,14 +355,15 @@ class Model:
         """What a residual changes and results read, copied: a rejected increment is to leave no trace."""
         i, c = self.interface, self.cortex
         arrays = [self.stress, self.bulk, i.jump, i.new_slip, *self._trial]
-        arrays += [c.stress, c.integrity, c.growth] if c else []
-        return [(array, array.copy()) for array in arrays]
+        arrays += [c.stress, c.growth] if c else []
+        return [(array, array.copy()) for array in arrays], c and c.wear
 
     def put_back(self, trial):
-        for array, before in trial:
+        arrays, wear = trial
+        for array, before in arrays:
             array[:] = before
         if self.cortex:
-            self.cortex.integrity = trial[-2][1]
+            self.cortex.wear = wear
 
     @property
     def trial_plastic_strain(self):

@@ -151,7 +151,7 @@ def carry(model, mesh, problem, state):
 
     with np.load(state, allow_pickle=False) as data:
         history = {k: data[f"state/{k}"] for k in HISTORY}
-        torn = [data[f"state/cortex_{k}"] for k in ("strain", "integrity")] if model.cortex else None
+        torn = [data[f"state/cortex_{k}"] for k in ("strain", "torn", "fatigue")] if model.cortex else None
     damage = model.damage
     worst = 1.0 - comm.allreduce(float(damage.debris[mine].min()) if mine.any() else 1.0, op=MPI.MIN)  # of debris
     tearing = np.zeros_like(damage.tearing)
@@ -163,7 +163,7 @@ def carry(model, mesh, problem, state):
     if model.cortex:  # each facet of the shell is as torn as the nearest one was
         facets = [lab["points"][lab["facets/cortex"]].mean(axis=1) for lab in (mesh, new)]
         _, near = cKDTree(facets[0] + shift).query(facets[1][model.cortex.row])
-        model.cortex.strain[:], model.cortex.integrity[:] = torn[0][near], torn[1][near]
+        model.cortex.strain[:], model.cortex.torn, model.cortex.fatigue = (values[near] for values in torn)
         model.cortex.renew()
     model.integrity = damage.integrity()
     model.renew()

@@ -104,10 +104,11 @@ def posterior(density, warnings):
 
 
 def cortex(density):
-    """Membrane of the cortical shell: modulus, poisson, strength (MPa); softer in weak bone."""
+    """Membrane of the cortical shell: modulus, poisson, strength (MPa), fatigue; softer in weak bone."""
     v = library.load("bone")
+    tiring, references = fatigue.shell()
     relative = density.to(Kind.QCT_K2HPO4) / Density(v.normal_bmd, Kind.QCT_K2HPO4)
     modulus = v.cortex_modulus * min(1.0, relative) ** v.cortex_modulus_exponent
     return {"modulus": float(modulus), "poisson": float(v.cortex_poisson),
-            "strength": float(modulus * v.cortex_yield_strain),
-            "sources": library.sources("bone", "cortex_modulus", "cortex_modulus_exponent", "cortex_yield_strain")}
+            "strength": float(modulus * v.cortex_yield_strain), "fatigue": tiring,
+            "sources": library.sources("bone", "cortex_modulus", "cortex_modulus_exponent", "cortex_yield_strain") | references}

@@ -25,6 +25,15 @@ def bone():
         "calibrated", "fatigue_life_at_yield")
 
 
+def shell():
+    """(fatigue of the cortical shell: life at the yield stress, exponent, largest loss of stiffness; sources): that of trabecular
+    bone at the same share of the yield strain, a choice: tissue that tires by one mechanism whatever its site (Haddock 2004); tests of
+    vertebral shell were not found."""
+    v, c = library.load("fatigue"), library.load("calibrated")
+    found = {"life": float(c.fatigue_life_at_yield), "exponent": float(v.bone_exponent), "maximum": float(v.bone_maximum)}
+    return found, library.sources("fatigue", "bone_exponent", "bone_maximum") | library.sources("calibrated", "fatigue_life_at_yield")
+
+
 def cement():
     """(fatigue of PMMA, solid or porous; sources): the strength itself is a life of one cycle."""
     v = library.load("fatigue")
