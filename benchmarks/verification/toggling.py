@@ -1,6 +1,6 @@
 """Cyclic loading against cadaver tests, and against itself: arms, density, revision; mesh, order, jumps, kinematics.
 
-    python -m benchmarks.verification.toggling arms density revision     (L2 and L3; 10 to 20 minutes an arm on two cores)
+    python -m benchmarks.verification.toggling arms density revision cost   (L2 and L3; 10 to 20 minutes an arm)
     python -m benchmarks.verification.toggling mesh order jump kinematics      (static curves; a short screw in a bone cylinder)
 
 Options: --resolution coarse|standard, --results DIR (a run that is complete there is not repeated), -n RANKS. Writes
@@ -31,6 +31,7 @@ HERE = Path(__file__).parent
 SHIPPED = HERE.parents[1] / "scenarios"
 MEASURED = {"native": 207.3, "primary cement": 300.6, "cement after loosening": 370.1}  # N, Weiser 2021, L2, n = 14
 RATIOS = {"native": 1.0, "primary cement": 1.45, "cement after loosening": 1.79}
+COSTED = ("coarse", 1), ("coarse", 2), ("standard", 2)  # mesh, ranks
 SHORT = Screw(6.5, 20.0, 2.75, 4.5, head_height=7.5)
 SHORT_MESH = Resolution(1.6, 2.4, 8.0, 6)
 
@@ -107,6 +108,23 @@ def revision(options):
                 "damage carried mm^3": transfer["damage_volume_after_mm3"], "transfer error %": 100 * transfer["transfer_error"]}
         rows.append(row)
     return rows, f"L3, 70 mg/cm^3, protocol of Weiser 2021, {options.resolution} mesh"
+
+
+def cost(options):
+    """One arm, the native screw toggled to loosening: what it costs on one rank and on two, and whether they agree."""
+    rows = []
+    for resolution, ranks in COSTED:
+        result = carried_out("toggle_native", argparse.Namespace(resolution=resolution, ranks=ranks, results=f"{options.results}/ranks_{ranks}"))
+        outcome, step = json.loads((result.directory / "outcome.json").read_text()), cycles(result)[0]
+        spent = outcome["seconds"]
+        rows.append({"mesh": resolution, "ranks": outcome["ranks"], "unknowns": outcome["dofs"], "blocks": step["blocks"],
+                     "Newton": step["newton_iterations"], "linear": step["linear_iterations"], "minutes": outcome["seconds_total"] / 60,
+                     **{f"{part} %": 100 * spent[part] / outcome["seconds_total"] for part in ("linear solver", "fatigue", "law", "assembly")},
+                     "MiB": outcome["memory_MiB"], "static N": step["static_capacity_N"],
+                     **{f"cycles to {mark['head_displacement_mm']:g} mm": mark["cycles"] for mark in step["thresholds"]},
+                     "load at loosening N": step["load_at_loosening_N"]})
+        print(rows[-1], flush=True)
+    return rows, "L2, 70 mg/cm^3, protocol of Weiser 2021; memory of all ranks together"
 
 
 # ---- the model against itself ---------------------------------------------------------------------------------------
@@ -301,7 +319,7 @@ def kinematics(options):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("studies", nargs="+", choices=("arms", "density", "revision", "mesh", "order", "jump", "kinematics"))
+    parser.add_argument("studies", nargs="+", choices=("arms", "density", "revision", "cost", "mesh", "order", "jump", "kinematics"))
     parser.add_argument("--resolution", default="coarse", choices=("coarse", "standard", "fine"))
     parser.add_argument("--results", default="results/toggling")
     parser.add_argument("-n", dest="ranks", type=int, default=2)
