@@ -19,6 +19,7 @@ pytest.importorskip("dolfinx")
 
 from mpi4py import MPI  # noqa: E402
 
+from benchmarks.verification.linear_elements import CoarseSolver, LinearModel  # noqa: E402
 import meshes  # noqa: E402
 from fem import fatigue  # noqa: E402
 from fem.cortex import Cortex  # noqa: E402
@@ -328,6 +329,19 @@ def test_the_halo_is_measured_as_it_was_made(tmp_path, shape, low, high):
     area = np.pi * ((halo.radius + wanted) ** 2 - halo.radius**2)
     assert found["volume_mm3"] == pytest.approx((area * np.diff(halo.edges)).sum(), rel=0.1)
     assert low < found["hourglass_index"] < high
+
+
+def test_linear_elements_are_stiffer(tmp_path):
+    """The same cells with linear elements, with which benchmarks compare, are stiffer under a small push."""
+    directory, found = prepare(tmp_path / "push", stop={"head_displacement_mm": 0.04, "cycles": 1}), []
+    posed = json.loads((directory / "problem.json").read_text())
+    for kind, solver in ((Model, LinearSolver), (LinearModel, CoarseSolver)):
+        model = kind(Domain(MPI.COMM_WORLD, read_mesh(directory / "mesh.npz")), posed)
+        solver = solver(model)
+        step = Cycle(model, solver, posed, Clock(), Watch(model, solver, directory, logging.getLogger("test"), time.perf_counter()))
+        step._static_curve()
+        found.append(np.interp(0.04, step.static.column("displacement_mm"), step.static.column("force_N")))
+    assert 1.05 * found[0] < found[1] < 2.0 * found[0]
 
 
 @pytest.mark.slow

@@ -31,7 +31,6 @@ HERE = Path(__file__).parent
 SHIPPED = HERE.parents[1] / "scenarios"
 MEASURED = {"native": 207.3, "primary cement": 300.6, "cement after loosening": 370.1}  # N, Weiser 2021, L2, n = 14
 RATIOS = {"native": 1.0, "primary cement": 1.45, "cement after loosening": 1.79}
-COSTED = ("coarse", 1), ("coarse", 2), ("standard", 2)  # mesh, ranks
 SHORT = Screw(6.5, 20.0, 2.75, 4.5, head_height=7.5)
 SHORT_MESH = Resolution(1.6, 2.4, 8.0, 6)
 
@@ -112,12 +111,18 @@ def revision(options):
 
 def cost(options):
     """One arm, the native screw toggled to loosening: what it costs on one rank and on two, and whether they agree."""
+    def run(name, resolution, ranks, results):
+        result = carried_out(name, argparse.Namespace(resolution=resolution, ranks=ranks, results=results))
+        return result.directory / cycles(result)[0]["directory"]
+
+    folders = {"coarse, first step of the rescue": run("rescue", "coarse", 1, options.results)}
+    folders |= {name: run("toggle_native", name, 2, f"{options.results}/two_ranks") for name in ("coarse", "standard")}
     rows = []
-    for resolution, ranks in COSTED:
-        result = carried_out("toggle_native", argparse.Namespace(resolution=resolution, ranks=ranks, results=f"{options.results}/ranks_{ranks}"))
-        outcome, step = json.loads((result.directory / "outcome.json").read_text()), cycles(result)[0]
+    for mesh, folder in folders.items():
+        outcome = json.loads((folder / "outcome.json").read_text())
+        step = outcome["step"]
         spent = outcome["seconds"]
-        rows.append({"mesh": resolution, "ranks": outcome["ranks"], "unknowns": outcome["dofs"], "blocks": step["blocks"],
+        rows.append({"mesh": mesh, "ranks": outcome["ranks"], "unknowns": outcome["dofs"], "blocks": step["blocks"],
                      "Newton": step["newton_iterations"], "linear": step["linear_iterations"], "minutes": outcome["seconds_total"] / 60,
                      **{f"{part} %": 100 * spent[part] / outcome["seconds_total"] for part in ("linear solver", "fatigue", "law", "assembly")},
                      "MiB": outcome["memory_MiB"], "static N": step["static_capacity_N"],
