@@ -25,3 +25,13 @@ def secant_stiffness(displacement, force):
         return None
     lo, hi = np.interp([0.1 * force[k], 0.5 * force[k]], np.maximum.accumulate(force[: k + 1]), displacement[: k + 1])
     return float(0.4 * force[k] / (hi - lo)) if hi > lo else None
+
+
+def first_maximum(force, drop=0.1):
+    """Index of the largest force before it first fell by the share `drop`, if it rose above that afterwards; else None."""
+    highest = np.maximum.accumulate(force)
+    fallen = np.flatnonzero(force < (1.0 - drop) * highest)
+    if not len(fallen):
+        return None
+    k = int(np.argmax(force[: fallen[0]]))
+    return k if force.max() > force[k] else None

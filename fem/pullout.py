@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fem.curve import Curve, secant_stiffness
+from fem.curve import Curve, first_maximum, secant_stiffness
 from fem.march import March
 
 GROWTH = 1.5
@@ -119,6 +119,8 @@ class Pullout:
         stiffness = secant_stiffness(u, f)
         if k > 0 and f[k] > 0.0:
             out["stiffness_N_per_mm"] = stiffness
+        if (first := first_maximum(f)) is not None:
+            out |= {"first_maximum_N": float(f[first]), "first_maximum_displacement_mm": float(u[first])}
         if self.march.work > 0.0:
             out["energy_balance_error"] = self.march.imbalance
         return out

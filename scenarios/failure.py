@@ -29,8 +29,12 @@ def judge(directory, step, problem):
     if not peak or end is None:
         return {"failure_type": None, "failure_evidence": "The test did not get far enough to judge a failure."}
     use, yielded = _at_peak(Path(directory), problem)
+    before = ""
+    if first := step.get("first_maximum_N"):
+        before = (f"The force fell after a first maximum of {first:.0f} N at {step['first_maximum_displacement_mm']:.2f} mm and rose again; "
+                  "strains and sliding are no longer small there, and the first maximum is the strength to be trusted. ")
     if use is not None and use >= 1.0:
-        sentence = f"The metal of the screw reached {100 * use:.0f} % of its yield stress at the peak of {peak:.0f} N."
+        sentence = before + f"The metal of the screw reached {100 * use:.0f} % of its yield stress at the peak of {peak:.0f} N."
         return {"failure_type": 3, "failure_evidence": sentence}
     more = ""
     if yielded is not None:
@@ -46,7 +50,7 @@ def judge(directory, step, problem):
         sentence = f"The screw came out by {stopped:.2f} mm at up to {peak:.0f} N, without a marked drop of the force"
     else:
         kind, sentence = None, f"The test ended at {stopped:.2f} mm and {end:.0f} N, before the force dropped"
-    return {"failure_type": kind, "failure_evidence": sentence + more + "."}
+    return {"failure_type": kind, "failure_evidence": before + sentence + more + "."}
 
 
 def _cyclic(directory, step):

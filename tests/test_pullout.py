@@ -10,6 +10,7 @@ import pytest
 
 pytest.importorskip("dolfinx")
 
+from fem.curve import first_maximum  # noqa: E402
 import meshes  # noqa: E402
 from materials.density import Density, Kind  # noqa: E402
 from materials.problem import problem  # noqa: E402
@@ -122,6 +123,12 @@ def test_ranking_of_loosened_native_filled_and_thicker(native, tmp_path):
     thick = solve(prepare(tmp_path / "thick", screw=Screw(8.5, 20.0, 2.75, 6.5)))["step"]["peak_force_N"]
     reference = native[0]["step"]["peak_force_N"]
     assert loose < 0.5 * reference < reference < min(filled, thick)
+
+
+@pytest.mark.parametrize(("force", "first"), [([0, 5, 10, 8, 12], 2), ([0, 5, 10, 9.5, 12], None), ([0, 5, 10, 8, 6], None),
+                                              ([0, 10, 8, 9, 7, 11], 1)])
+def test_a_force_that_fell_and_rose_again_has_a_first_maximum(force, first):
+    assert first_maximum(np.array(force, float)) == first
 
 
 def test_a_run_that_cannot_go_on_keeps_its_curve(tmp_path):

@@ -182,6 +182,10 @@ def test_yielding_metal_is_breakage_and_damage_is_measured(tmp_path):
     step = run.solved[0].numbers
     judged = failure.judge(run.directory, step, run.problem)
     assert judged["failure_type"] == 2 and "7 % of its yield" in judged["failure_evidence"]
+    assert "first maximum" not in judged["failure_evidence"]
+    step = dict(step) | {"first_maximum_N": 80.0, "first_maximum_displacement_mm": 0.2}
+    judged = failure.judge(run.directory, step, run.problem)
+    assert "first maximum of 80 N at 0.20 mm" in judged["failure_evidence"]
     assert "mm³" in judged["failure_evidence"]
     soft = {"laws": [{"name": "screw", "strength": 55.0}]}
     assert failure.judge(run.directory, step, soft)["failure_type"] == 3
