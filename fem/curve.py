@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+FALL = 0.1  # of the force: less is no maximum to speak of
+
 
 @dataclass
 class Curve:
@@ -27,10 +29,10 @@ def secant_stiffness(displacement, force):
     return float(0.4 * force[k] / (hi - lo)) if hi > lo else None
 
 
-def first_maximum(force, drop=0.1):
-    """Index of the largest force before it first fell by the share `drop`, if it rose above that afterwards; else None."""
+def first_maximum(force):
+    """Index of the largest force before it first fell by FALL, if it rose above that afterwards; else None."""
     highest = np.maximum.accumulate(force)
-    fallen = np.flatnonzero(force < (1.0 - drop) * highest)
+    fallen = np.flatnonzero(force < (1.0 - FALL) * highest)
     if not len(fallen):
         return None
     k = int(np.argmax(force[: fallen[0]]))

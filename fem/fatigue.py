@@ -48,11 +48,11 @@ class Fatigue:
     """
 
     def __init__(self, model, laws, shell=None):
-        """Args: laws: of problem.json; those with a `fatigue` of {life, exponent, maximum, ratchet} tire. shell: that of the cortex."""
+        """Args: laws: of problem.json; those with a `fatigue` of {life, exponent, maximum, ratchet} tire. shell: that of the cortex,
+        which does not tire without."""
         self.model = model
         self.shape = model.damage.fatigue.shape
-        cortex = getattr(model, "cortex", None)
-        self.cortex = cortex if shell else None
+        self.cortex = model.cortex
         own = [(law.get("fatigue") or {}) for law in laws]
 
         def table(key, otherwise):

@@ -13,8 +13,8 @@ from scipy.spatial import cKDTree
 from fem.elements import Quadrature
 from fem.regions import BONE
 
-CANDIDATES = ((1, 8), (9, 60))  # nearest cells that are tried, first few, then more
-SAMPLES = 40  # points of a cell at which damage is looked up to measure what a transfer has kept; 100 say the same to 0.5 %
+CANDIDATES = ((1, 8), (9, 60), (61, 600))  # nearest cells that are tried, first few, then more: the last where large cells meet small ones
+SAMPLES = 40  # points of a cell at which damage is looked up to measure what a transfer has kept; 20 and 100 differed by 0.5 %
 HISTORY = ("tearing", "fatigue", "kappa", "initial")
 
 
@@ -183,7 +183,8 @@ def carry(model, mesh, problem, state):
     weight = fine @ np.linalg.inv(old.barycentric)
     fields = (history[name][damaged] for name in ("tearing", "fatigue"))
     there = lost(*(np.clip(np.einsum("ckq,cq->ck", weight, f), f.min(axis=1)[:, None], f.max(axis=1)[:, None]) for f in fields))
-    kept = float(np.sum(old.weights[damaged].sum(axis=1) * (there * still).mean(axis=1)))
+    cut = old.weights[damaged].sum(axis=1) * (there * still).mean(axis=1)
+    kept = float(np.sum(np.where(still.all(axis=1), volume[volume > 0.0], cut)))
     after = comm.allreduce(float(np.sum((q.weights * damage.lost())[mine] * was_bone)))
     return {"damage_volume_before_mm3": float(volume.sum()), "damage_volume_kept_mm3": kept, "damage_volume_after_mm3": after,
             "transfer_error": (after - kept) / kept if kept > 0.0 else 0.0,

@@ -166,13 +166,9 @@ def _distance(points, chain):
 
 def _finish(points, cells, region, screw, resolution, core, held, cement):
     """Let cement soak broken bone, split the interfaces and name the facets."""
-    boundary, inner = adjacency(cells)
     if core.soaked:
-        soak(points, cells, region, inner, cement.broken, core.soaked)
-    skin = np.zeros(len(points), bool)
-    if points.shape[1] == 3:
-        skin[facet_vertices(cells, boundary)] = True
-    points, cells, interfaces = split(points, cells, region, skin)
+        soak(points, cells, region, adjacency(cells)[1], cement.broken, core.soaked)
+    points, cells, interfaces = split(points, cells, region)
     boundary, _ = adjacency(cells)
     facets = facet_vertices(cells, boundary)
     owner = region[boundary[:, 0]]

@@ -44,25 +44,26 @@ def facet_vertices(cells, ids):
     return cells[ids[:, 0][:, None], FACES[cells.shape[1]][ids[:, 1]]]
 
 
-def split(points, cells, region, skin=None):
+def split(points, cells, region):
     """Duplicate nodes along the facets between the region pairs of SPLIT.
 
-    skin: mask (points,) of the nodes that carry the cortex. Bone and bone filled with cement share those, else the cortex
-    above them would be cut along with them.
+    Bone and bone filled with cement share the nodes on the surface of a solid, else the cortex there would be cut along with them.
     Returns (points, cells, interfaces) with interfaces as in LabMesh; the order of the cells is kept.
     """
     allowed = np.zeros((max(NAMES) + 1,) * 2, bool)
     for minus, sides in SPLIT.items():
         for plus in sides:
             allowed[REGIONS[minus], REGIONS[plus]] = True
-    _, inner = adjacency(cells)
+    boundary, inner = adjacency(cells)
     first, second = region[inner[:, 0, 0]], region[inner[:, 1, 0]]
     swap = allowed[second, first]
     inner[swap] = inner[swap][:, ::-1]
     cut = allowed[first, second] | swap
     sides = region[inner[:, :, 0]]
     filled = np.isin(sides, [REGIONS[name] for name in ("cemented_bone", *BONE)]).all(axis=1)
-    held = np.zeros(len(points), bool) if skin is None else skin
+    held = np.zeros(len(points), bool)
+    if points.shape[1] == 3:  # else the axis is a boundary too
+        held[facet_vertices(cells, boundary)] = True
     points, new_cells = _duplicate(points, cells, inner, cut, held, filled)
 
     interfaces = {}

@@ -85,7 +85,7 @@ def test_damage_at_one_point_follows_its_differential_equation(tmp_path, start, 
 
 def test_life_at_constant_utilisation_is_that_of_the_curve():
     """N_f = A x^-b cycles at x take LOSS of the stiffness, in one jump or in many."""
-    model = type("M", (), {})()
+    model = type("M", (), {"cortex": None})()
     model.law, model.quadrature = np.array([0]), type("Q", (), {"weights": np.ones((1, 4))})()
     model.damage = type("D", (), {"fatigue": np.zeros((1, 4))})()
     law = {"fatigue": {"life": LIFE, "exponent": EXPONENT, "maximum": MAXIMUM, "ratchet": 0.002}}
@@ -102,7 +102,7 @@ def test_life_at_constant_utilisation_is_that_of_the_curve():
 def test_a_stress_that_does_not_swing_tires_nothing():
     """x is the peak's utilisation for a cycle that unloads to nothing, its root-mean with the range else, 0 for a standing stress."""
     F, f = quadric(0.9, 0.44, 0.28, 0.28)
-    model = type("M", (), {})()
+    model = type("M", (), {"cortex": None})()
     model.law, model.stress = np.array([0]), np.zeros((1, 4, 6))
     model.stress[..., 2] = -0.8 * STRENGTH
     model.laws = type("L", (), {"strength": np.array([STRENGTH]), "F": F[None], "f": f[None]})()
@@ -127,6 +127,8 @@ def test_the_shell_tires_by_the_same_law(share, wanted):
     x = np.concatenate([np.zeros(4), shell.utilisation().ravel()])
     jump = tired.jump(tired.rate(x) * LIFE * max(wanted, 0.1) ** -EXPONENT, np.zeros((1, 4, 6)))
     assert jump.shell == pytest.approx(np.full((2, 3), fatigue.LOSS if wanted else 0.0)) and not jump.bone.any()
+    lasting = fatigue.Fatigue(model, [{}])
+    assert not lasting.jump(1e9 * lasting.rate(x), np.zeros((1, 4, 6))).shell.any()
 
 
 # ---- a short screw in a cylinder of weak bone -----------------------------------------------------------------------

@@ -129,7 +129,7 @@ def cost(options):
                      **{f"cycles to {mark['head_displacement_mm']:g} mm": mark["cycles"] for mark in step["thresholds"]},
                      "load at loosening N": step["load_at_loosening_N"]})
         print(rows[-1], flush=True)
-    return rows, "L2, 70 mg/cm^3, protocol of Weiser 2021; memory of all ranks together; the one on one rank had another run beside it"
+    return rows, "L2, 70 mg/cm^3, protocol of Weiser 2021; memory of all ranks together"
 
 
 # ---- the model against itself ---------------------------------------------------------------------------------------
