@@ -67,6 +67,14 @@ ABLATIONS = {"von_mises": ("von Mises bone", von_mises), "bonded_threads": ("bon
              "no_predamage": ("no insertion damage", no_predamage)}
 INPUTS = {"model.friction": set_friction, "model.insertion_damage": set_insertion_damage,
           "model.fatigue_life_at_yield": set_fatigue_life}
+LIMITS = {"model.friction": (0.0, 1.0), "model.insertion_damage": (0.0, 0.95), "model.fatigue_life_at_yield": (1.0, 1e6)}
+
+
+def within_limits(name, value):
+    """Raises ValueError if `value` is none that the input `name` can have."""
+    low, high = LIMITS[name]
+    if not low <= value <= high:
+        raise ValueError(f"`{value:g}` is not possible; allowed: {low:g} to {high:g}")
 
 
 def edited(problem, edits):

@@ -53,7 +53,7 @@ class How:
     edits: dict | None = None
 
 
-def run(path, out=None, ranks=None, resolution=None, cache=None, reported=True):
+def run(path, out=None, ranks=None, resolution=None, cache=None, reported=True, edits=None):
     """Carry out the scenario in file `path` and return its Result, also of a run that stopped short.
 
     out: result directory, by default results/<name>; the others as in `How`.
@@ -62,7 +62,7 @@ def run(path, out=None, ranks=None, resolution=None, cache=None, reported=True):
     scenario, text = checked(path, resolution)
     solver.check_ranks(ranks)
     final = Path(out) if out is not None else Path("results") / directory_name(scenario.name)
-    return carried_out(path, scenario, text, final, How(ranks, resolution, cache, reported))
+    return carried_out(path, scenario, text, final, How(ranks, resolution, cache, reported, edits))
 
 
 def resume(directory, ranks=None, cache=None, reported=True):

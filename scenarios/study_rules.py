@@ -5,6 +5,7 @@ import re
 from pydantic_core import PydanticCustomError
 
 from materials import library
+from materials.ablation import within_limits
 from scenarios import loader, open_inputs, specimen_table, study
 from scenarios.document import Problem, document_of, path_text
 from scenarios.loader import did_you_mean
@@ -339,6 +340,12 @@ def _open(view):
                     here,
                     "an input of the laws has no value in the arms; give `uniform: [low, high]` or `normal: [mean, SD]`",
                 )
+                continue
+            try:
+                for end in ends:
+                    within_limits(path, end)
+            except ValueError as error:
+                yield here, str(error)
             continue
         if path.startswith("model."):
             yield (

@@ -107,6 +107,7 @@ REFUSED = {
     "same_sides": (("ratio: [thick, index]", "ratio: [index, index]"), 13, "both sides are the same", ""),
     "density_of_no_kind": (("{density: 0.2 g/cm^3}", "{bmd: 70 mg/cm^3}"), 4, "a density is of a kind", ""),
     "bounds_swapped": (("uniform: [0.1, 0.2]", "uniform: [0.2, 0.1]"), 19, "the bounds are [low, high]", ""),
+    "friction_beyond_its_limits": (("uniform: [0.1, 0.2]", "uniform: [0.1, 2.0]"), 19, "`2` is not possible; allowed: 0 to 1", ""),
     "unknown_law_input": (("model.friction", "model.frction"), 19, "no such input of the laws", "`model.friction`"),
     "open_beyond_the_language": (("normal: [0.2 g/cm^3, 0.01 g/cm^3]", "normal: [0.2 g/cm^3, 0.5 g/cm^3]"), 20, "at -0.8 g/cm^3", "out of range"),
     "nothing_measured": ((GOOD[GOOD.index("measured:"):GOOD.index("assumed:")].replace("BASE", str(BASE)), ""), 1, "nothing to compare with", ""),

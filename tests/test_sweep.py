@@ -79,6 +79,10 @@ def test_all_that_is_wrong_with_the_form_is_said_with_its_line(base, tmp_path):
     ("specimen.bmd", "{distribution: triangular, low: 60 mg/cm^3, mode: 90 mg/cm^3, high: 80 mg/cm^3}", "`mode` (90) must lie between"),
     ("screw.material", "[Ti6Al4V, gold]", "case 2 of"),
     ("screw.core_diameter", "[4 mm, 7 mm]", "case 2 of"),
+    ("model.frictoin", "[0.3]", "no such input of the laws; allowed: model.friction, model.insertion_damage, model.fatigue_life_at_yield (did you mean"),
+    ("model.friction", "[0.3, 0.4 mm]", "model.friction[2]: `0.4 mm` is not a number; this value has no unit"),
+    ("model.insertion_damage", "[0.3, 1.2]", "case 2 of 2 cannot be run (model.insertion_damage = 1.2): model.insertion_damage: `1.2` is not possible; "
+     "allowed: 0 to 0.95"),
 ])
 def test_what_is_wrong_with_a_value_is_said_at_its_line(base, tmp_path, path, values, fragment):
     design = "{kind: latin_hypercube, samples: 16}"
@@ -247,6 +251,18 @@ def test_a_sweep_from_file_to_table(base, tmp_path):
     assert again.returncode == 0 and "4 of 4 cases completed" in again.stdout, again.stdout + again.stderr
     assert set(solved(out).values()) == {1}
     assert "core-hours for 0 cases" in halofix("sweep", file, "--out", out, "--dry-run").stdout
+
+
+def test_inputs_of_the_laws_can_be_varied(base, tmp_path):
+    """What no scenario names goes into the posed problem; cases that differ in nothing else share their mesh."""
+    file, out = sweep_file(tmp_path, {"model.insertion_damage": "[0.1, 0.5]", "model.friction": "[0.2]"}, "grid"), tmp_path / "out"
+    assert halofix("sweep", file, "--out", out).returncode == 0
+    table = results.table(out)
+    assert list(table["model.insertion_damage"]) == [0.1, 0.5] and table["stiffness_N_per_mm"][0] > 1.02 * table["stiffness_N_per_mm"][1]
+    assert len(plan.load(out)["shared_meshes"]) == 1
+    for case, damage in zip(table["case"], (0.1, 0.5), strict=True):
+        posed = json.loads(next((out / "cases" / case / "result").rglob("problem.json")).read_text())
+        assert posed["insertion"]["damage"] == damage and posed["interfaces"]["screw_trabecular"]["friction"] == 0.2
 
 
 def test_a_killed_sweep_goes_on_and_runs_nothing_twice(base, tmp_path):

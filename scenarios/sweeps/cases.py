@@ -194,7 +194,7 @@ def _result(root, plan, case, final):
         except BadInput:
             shutil.rmtree(final.parent / f".{final.name}.{os.getpid()}.tmp", ignore_errors=True)
             shutil.rmtree(final, ignore_errors=True)
-    return runner.run(scenario, final, plan["ranks"], plan["resolution"], cache, reported=False)
+    return runner.run(scenario, final, plan["ranks"], plan["resolution"], cache, reported=False, edits=plan["cases"][case]["edits"])
 
 
 def _scenario(root, plan, case):
@@ -203,7 +203,9 @@ def _scenario(root, plan, case):
     if not file.exists():
         file.parent.mkdir(exist_ok=True)
         temporary = file.with_name(f".scenario.{os.getpid()}")
-        temporary.write_text(varied((root / "base.yaml").read_text(), plan["cases"][case]["changes"]))
+        what = plan["cases"][case]
+        changes = {path: value for path, value in what["changes"].items() if path not in what["edits"]}
+        temporary.write_text(varied((root / "base.yaml").read_text(), changes))
         temporary.rename(file)
     return file
 

@@ -1,4 +1,5 @@
-"""A parameter of a sweep: a value of the scenario, by its dotted path, and the values that it takes.
+"""A parameter of a sweep: a value of the scenario, by its dotted path, and the values that it takes; or an input of the laws
+that no scenario names (materials.ablation.INPUTS), which is a pure number.
 
     parameter(scenario, path, values) -> Parameter
 
@@ -11,6 +12,7 @@ from math import inf, log, sqrt
 import numpy as np
 from pydantic_core import PydanticCustomError
 
+from materials.ablation import INPUTS
 from scenarios.language import Block
 from scenarios.loader import did_you_mean
 from scenarios.resolved import quantity
@@ -77,9 +79,10 @@ def parameter(scenario, path, values):
 
     Raises BadInput for a path that the language does not know, BadValue for a value.
     """
-    field = _field(scenario, path)
-    kind = quantity(field)
+    kind = None if path in INPUTS else quantity(_field(scenario, path))
     if isinstance(values, (list, tuple)):
+        if path in INPUTS:
+            return Parameter(path, "", tuple(_number(kind, v, i) for i, v in enumerate(values)))
         if kind is None:
             pure = all(_is_number(value) for value in values)
             return Parameter(path, "" if pure else None, tuple(_six(v) if isinstance(v, float) else v for v in values))
@@ -135,6 +138,8 @@ def _law(name, got):
 def _field(scenario, path):
     """The field of the language that a dotted path names; the ways of naming are those of scenarios.variation."""
     parts, model = path.split("."), scenario
+    if parts[0] == "model" and len(parts) > 1:
+        raise BadInput(f"there is no such input of the laws; allowed: {', '.join(INPUTS)}{did_you_mean(path, INPUTS)}")
     if parts[0] == "protocol" and len(parts) > 2:
         found = STEP.match(parts[1])
         bodies = [body for _, kind, body in scenario.steps() if found and kind == found["kind"]]

@@ -16,9 +16,10 @@ from math import ceil
 from pathlib import Path
 import re
 
+from materials.ablation import INPUTS, within_limits
 from scenarios import solve as solver
 from scenarios.assemble import mesh_key, parts, stages
-from scenarios.document import read_document
+from scenarios.document import Problem, read_document
 from scenarios.loader import did_you_mean, judged
 from scenarios.result import NUMBERS
 from scenarios.sweeps import designs, spec
@@ -36,7 +37,7 @@ ANY = ("failure_type", "energy_to_peak_N_mm", "displacement_at_end_mm", "force_a
 @dataclass(frozen=True)
 class Plan:
     """A sweep, expanded. points: [{case, replicate, values, share}, ...], a row of the table each; cases: {case: {changes,
-    mesh}}, each run once; batches: {name: [case, ...]}; columns: {path: heading}."""
+    edits, mesh}}, each run once (edits: those of the changes that no scenario names); batches: {name: [case, ...]}; columns: {path: heading}."""
 
     name: str
     design: str
@@ -104,7 +105,8 @@ def made(file, ranks=None):
         for name, values in sweep.parameters.items():
             try:
                 parameters.append(parameter(base.scenario, name, values))
-                change(deepcopy(base_document.data), {name: None})
+                if name not in INPUTS:
+                    change(deepcopy(base_document.data), {name: None})
             except BadValue as error:
                 document.add(("parameters", name, error.where), str(error))
             except BadInput as error:
@@ -155,25 +157,28 @@ def at_step(kinds, name):
 
 
 def _cases(sweep, parameters, points, base, path, document):
-    """(rows of the table, {case: {changes, mesh}}); problems of cases go into `document` at their parameter's line."""
+    """(rows of the table, {case: {changes, edits, mesh}}); problems of cases go into `document` at their parameter's line."""
     by_path = {p.path: p for p in parameters}
     rows, cases, wrong = [], {}, {}
     for n, point in enumerate(points, start=1):
+        edits = {name: value for name, value in point.values.items() if name in INPUTS}
         changes = {name: by_path[name].written(value) for name, value in point.values.items()}
         data = deepcopy(base.data)
-        change(data, changes)
+        change(data, {name: value for name, value in changes.items() if name not in edits})
         if sweep.resolution:
             data["resolution"] = sweep.resolution
         reading = judged(replace(base, data=data, problems=[], flagged=set()), path)
-        if reading.problems:
-            for problem in reading.problems:
+        problems = [*reading.problems, *_out_of_limits(edits)]
+        if problems:
+            for problem in problems:
                 kind = problem.path, re.sub(r"[-+]?\d[\d.e+-]*", "", problem.message)
                 wrong.setdefault(kind, []).append((n, changes, problem.message))
             continue
-        case = hashlib.sha256(reading.scenario.model_dump_json(exclude={"name"}).encode()).hexdigest()[:16]
+        resolved = reading.scenario.model_dump_json(exclude={"name"}) + json.dumps(edits, sort_keys=True)
+        case = hashlib.sha256(resolved.encode()).hexdigest()[:16]
         rows.append({"case": case, "replicate": point.replicate, "values": point.values, "share": point.share})
         if case not in cases:
-            cases[case] = {"changes": changes, "mesh": mesh_key(parts(reading.scenario, stages(reading.scenario)[0]))}
+            cases[case] = {"changes": changes, "edits": edits, "mesh": mesh_key(parts(reading.scenario, stages(reading.scenario)[0]))}
     for (where, _), broken in list(wrong.items())[:SHOWN]:
         n, changes, message = broken[0]
         dotted = ".".join(str(part) for part in where)
@@ -183,6 +188,15 @@ def _cases(sweep, parameters, points, base, path, document):
         document.add(("parameters", name) if name else ("parameters",),
                      f"case {n} of {len(points)}{many} cannot be run ({values}): {dotted + ': ' if dotted else ''}{message}")
     return rows, cases
+
+
+def _out_of_limits(edits):
+    """Problems with inputs of the laws."""
+    for name, value in edits.items():
+        try:
+            within_limits(name, value)
+        except ValueError as error:
+            yield Problem(tuple(name.split(".")), 0, str(error))
 
 
 def _batches(cases, size):
