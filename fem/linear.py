@@ -65,7 +65,7 @@ class LinearSolver:
         """Coarse matrix and its factors from the present A."""
         coarse = self._whole.ptap(self._prolongation)
         diagonal = coarse.getDiagonal()
-        empty = diagonal.array == 0.0  # vertices all of whose nodes are prescribed
+        empty = diagonal.array == 0.0  # prescribed vertices
         if self.A.comm.tompi4py().allreduce(int(empty.sum())):
             coarse.setOption(PETSc.Mat.Option.NEW_NONZERO_ALLOCATION_ERR, False)
             diagonal.array[empty] = self._scale
@@ -159,7 +159,9 @@ def _factorise(pc):
 def prolongation(model):
     """Matrix from vertex to quadratic-node displacements: vertices keep theirs, edge midpoints take the mean of the ends.
 
-    Rows of prescribed components are zero. Returns a PETSc Mat (owned nodes * 3, owned vertices * 3)."""
+    A correction moves nothing that is prescribed: rows and columns of prescribed components are zero. (Were the columns not,
+    vertices that are held could move in a pattern that cancels at all free midpoints between them: a singular coarse matrix.)
+    Returns a PETSc Mat (owned nodes * 3, owned vertices * 3)."""
     d = model.domain
     dim, vertices = d.dim, d.linear.dofmap.index_map
     n, m = d.index_map.size_local, vertices.size_local
@@ -168,19 +170,20 @@ def prolongation(model):
     P.setType("aij")
     P.setUp()
 
-    def put(nodes, ends):
+    def put(nodes, ends, own):
+        """ends, own: (n, 1 or 2) vertices of each node, by number among the vertices and among the nodes."""
         nodes, first = np.unique(nodes, return_index=True)
         keep = nodes < n
-        nodes, ends = nodes[keep], ends[first[keep]]
+        nodes, ends, own = nodes[keep], ends[first[keep]], own[first[keep]]
         row = d.index_map.local_to_global(nodes.astype(np.int32)).astype(PETSc.IntType)
         column = vertices.local_to_global(ends.ravel().astype(np.int32)).reshape(ends.shape).astype(PETSc.IntType)
         for k in range(dim):
-            value = np.where(model.prescribed[nodes, k], 0.0, 1.0 / ends.shape[1])
-            P.setValuesRCV(row[:, None] * dim + k, column * dim + k,
-                           np.repeat(value, ends.shape[1]).reshape(-1, 1, ends.shape[1]))
+            fixed = model.prescribed[nodes, None, k] | model.prescribed[own, k]
+            value = np.where(fixed, 0.0, 1.0 / ends.shape[1])
+            P.setValuesRCV(row[:, None] * dim + k, column * dim + k, value[:, None])
 
-    i, j = EDGES[dim].T
-    put(d.cells[:, : dim + 1].ravel(), d.vertices.reshape(-1, 1))
-    put(d.cells[:, dim + 1 :].ravel(), np.stack([d.vertices[:, i].ravel(), d.vertices[:, j].ravel()], axis=1))
+    corners = d.cells[:, : dim + 1]
+    put(corners.ravel(), d.vertices.reshape(-1, 1), corners.reshape(-1, 1))
+    put(d.cells[:, dim + 1 :].ravel(), *(v[:, EDGES[dim]].reshape(-1, 2) for v in (d.vertices, corners)))
     P.assemble()
     return P

@@ -8,7 +8,7 @@ pytest.importorskip("dolfinx")
 from mpi4py import MPI  # noqa: E402
 
 from fem.domain import Domain  # noqa: E402
-from fem.linear import LinearSolver  # noqa: E402
+from fem.linear import LinearSolver, prolongation  # noqa: E402
 from fem.model import Model  # noqa: E402
 from fem.newton import solve  # noqa: E402
 from fem.output import Clock  # noqa: E402
@@ -186,3 +186,22 @@ def test_elements_reproduce_linear_fields():
     inner = inner[:owned]
     assert inner.sum() > 10
     assert np.abs(model.residual_vector.array.reshape(-1, 3)[inner]).max() < 1e-12
+
+
+def test_the_coarse_grid_leaves_alone_what_is_held():
+    """Else held vertices can move so that it cancels at each free midpoint between them, and the coarse matrix is singular."""
+    model, _ = model_of(two_bricks())
+    P = prolongation(model)
+    moved, free = P.createVecLeft(), P.createVecRight()
+    d = model.domain
+    corners = d.cells[:, : d.dim + 1]
+    held = np.zeros((d.linear.dofmap.index_map.size_local + d.linear.dofmap.index_map.num_ghosts, d.dim), bool)
+    held[d.vertices] = model.prescribed[corners]
+    held = held[: d.linear.dofmap.index_map.size_local]
+    assert held.any() and not held.all()
+    free.array[:] = held.ravel()
+    P.mult(free, moved)
+    assert moved.norm() == 0.0
+    free.array[:] = ~held.ravel()
+    P.mult(free, moved)
+    assert moved.max()[1] == 1.0 and moved.min()[1] == 0.0
