@@ -143,7 +143,7 @@ def validate(
         bool, typer.Option("--ablation", help="Run deliberately wrong models as well, and say how much worse they are.")
     ] = False,
     publish: Annotated[
-        bool, typer.Option("--publish", help="Write benchmarks/cadaveric/README.md and freeze the blind predictions there.")
+        bool, typer.Option("--publish", help="Write benchmarks/cadaveric/README.md and its summary in README.md; freeze blind predictions.")
     ] = False,
 ):
     """Compare published experiments with simulations of them.

@@ -1,14 +1,17 @@
-"""What the repository shows of a validation: benchmarks/cadaveric/README.md, and blind predictions frozen with a date."""
+"""What the repository shows of a validation: benchmarks/cadaveric/README.md, its summary in README.md, and blind predictions
+frozen with a date."""
 
 import csv
 from pathlib import Path
 
 from benchmarks import tables
 from scenarios.solve import ROOT
-from scenarios.validation_report import markdown
+from scenarios.trouble import BadInput
+from scenarios.validation_report import markdown, summary
 
 CADAVERIC = ROOT / "benchmarks" / "cadaveric"
 FROZEN = ("study", "what", "predicted", "low", "high", "unit", "date", "version", "commit", "resolution")
+SUMMARY = "<!-- written by ./halofix validate --publish -->", "<!-- until here -->"  # marks round the summary in README.md
 INTRODUCTION = """\
 # Cadaver and foam studies
 
@@ -41,12 +44,18 @@ An outcome is a key of result.json; of one of several cycles it is written `"cyc
 """
 
 
-def publish(content, folder=CADAVERIC):
-    """Write README.md and blind_predictions.csv for the `content` of a validation.json into `folder`; returns their paths.
+def publish(content, folder=CADAVERIC, front=ROOT / "README.md"):
+    """Write README.md and blind_predictions.csv for the `content` of a validation.json into `folder`, and its summary into the
+    file `front`; returns their paths.
 
-    A blind prediction that is there already stays as it is: it is frozen.
+    A blind prediction that is there already stays as it is: it is frozen. Raises BadInput if `front` has no place for it.
     """
-    folder = Path(folder)
+    folder, front = Path(folder), Path(front)
+    text = front.read_text(encoding="utf-8")
+    begin, end = (text.find(mark) for mark in SUMMARY)
+    if not 0 <= begin < end:
+        raise BadInput(f"{front}: there is no place for the summary between {SUMMARY[0]} and {SUMMARY[1]}")
+    front.write_text(f"{text[: begin + len(SUMMARY[0])]}\n{summary(content)}\n{text[end:]}", encoding="utf-8")
     frozen = freeze(content, folder / "blind_predictions.csv")
     there = {study["name"] for study in content["studies"]}
     left_out = [file.stem for file in sorted((folder / "studies").glob("*.yaml")) if file.stem not in there]
@@ -58,7 +67,7 @@ def publish(content, folder=CADAVERIC):
     parts.append(page)
     readme = folder / "README.md"
     readme.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
-    return [readme, folder / "blind_predictions.csv"] if frozen else [readme]
+    return [front, readme, *([folder / "blind_predictions.csv"] if frozen else [])]
 
 
 def freeze(content, file):

@@ -136,28 +136,9 @@ def _curves(content, directory):
 
 def markdown(content):
     """The tables as a page of Markdown that says how it was made."""
-    about = content["halofix"]
-    dirty = " with changes" if about.get("modified") is True else ""
-    told = sum(point["predicted"] is not None for point in content["points"])
-    lines = [
-        "# Comparison with measured data",
-        (
-            f"Made by `./halofix validate` on {content['date'][:10]}, halofix {about['version']} ({about['commit'][:10]}{dirty}); "
-            f"resolution {content['resolution']}; {told} of {len(content['points'])} points predicted; "
-            f"the runs took {duration(content['seconds_simulated'])} in all, this call {duration(content['seconds_here'])}. "
-            "A point without an interval is marked as such; what was not run says so."
-        ),
-    ]
-    if len(content["commits"]) > 1:
-        lines.append(
-            f"Runs of {len(content['commits'])} states of the code are mixed: {', '.join(c[:10] + c[40:] for c in content['commits'])}."
-        )
-    rows = [
-        {"group": row["group"], "points": row["points"]} | {title: number(row[key], form) for key, title, form in AGREEMENT}
-        for row in content["agreement"]
-    ]
-    if rows:
-        lines += ["## Agreement (studies of role validation)", tables.markdown(rows)]
+    lines = ["# Comparison with measured data", made_by(content)]
+    if content["agreement"]:
+        lines += ["## Agreement (studies of role validation)", tables.markdown(_agreement(content))]
     if content["ranking"]:
         lines += [
             "## Order of the arms",
@@ -192,6 +173,56 @@ def markdown(content):
         if study["assumed"]
     ]
     return "\n\n".join(lines)
+
+
+def made_by(content):
+    """Where the numbers of a validation come from, how many there are and what they cost."""
+    about = content["halofix"]
+    dirty = " with changes" if about.get("modified") is True else ""
+    told = sum(point["predicted"] is not None for point in content["points"])
+    lines = [
+        f"Made by `./halofix validate` on {content['date'][:10]}, halofix {about['version']} ({about['commit'][:10]}{dirty}); "
+        f"resolution {content['resolution']}; {told} of {len(content['points'])} points predicted; "
+        f"the runs took {duration(content['seconds_simulated'])} in all, this call {duration(content['seconds_here'])}. "
+        "A point without an interval is marked as such; what was not run says so."
+    ]
+    if len(content["commits"]) > 1:
+        lines.append(
+            f"Runs of {len(content['commits'])} states of the code are mixed: {', '.join(c[:10] + c[40:] for c in content['commits'])}."
+        )
+    return "\n\n".join(lines)
+
+
+def _agreement(content):
+    """Rows of the table of agreement."""
+    return [
+        {"group": row["group"], "points": row["points"]} | {title: number(row[key], form) for key, title, form in AGREEMENT}
+        for row in content["agreement"]
+    ]
+
+
+def summary(content):
+    """A row a study, how far off it is, and the agreement over like points, in Markdown."""
+    rows = []
+    for study in content["studies"]:
+        points = [point for point in content["points"] if point["study"] == study["name"]]
+        verdicts = [point["verdict"] for point in points]
+        rank = next((r for r in content["ranking"] if r["study"] == study["name"]), None)
+        told = rank and rank["pairs"] - rank["untold"]
+        rows.append(
+            {
+                "study": study["name"],
+                "specimens": study["kind"],
+                "role": study["role"],
+                "points": len(points),
+                "predicted": sum(point["predicted"] is not None for point in points),
+                "within the goal": verdicts.count("goal"),
+                "accepted": verdicts.count("accepted"),
+                "missed": verdicts.count("missed"),
+                "pairs of arms in the right order": f"{rank['right']} of {told}" if told else "",
+            }
+        )
+    return "\n\n".join([made_by(content), tables.markdown(rows), tables.markdown(_agreement(content))])
 
 
 ABLATION = (

@@ -240,8 +240,12 @@ def content(predicted, date="2030-01-01"):
 
 
 def test_blind_predictions_are_frozen(tmp_path):
-    publication.publish(content(1.5), tmp_path)
-    publication.publish(content(1.7, "2031-01-01"), tmp_path)
+    front = tmp_path / "front.md"
+    front.write_text("\n".join(["before", *publication.SUMMARY, "after"]))
+    publication.publish(content(1.5), tmp_path, front)
+    publication.publish(content(1.7, "2031-01-01"), tmp_path, front)
+    shown = front.read_text()
+    assert shown.startswith("before") and shown.endswith("after") and shown.count("1 of 1 points predicted") == 1 and "2031-01-01" in shown
     with open(tmp_path / "blind_predictions.csv", newline="") as stream:
         row, = csv.DictReader(stream)
     assert float(row["predicted"]) == 1.5 and row["date"] == "2030-01-01"
