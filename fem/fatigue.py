@@ -73,14 +73,15 @@ class Fatigue:
         return points[:bone].reshape(self.shape), points[bone:].reshape(-1, 3)
 
     def _joined(self, bone, shell):
-        return np.concatenate([bone.ravel(), shell.ravel()])
+        """(points,) of `bone` (n, nq) and of what the function `shell` makes of the cortex, if there is one."""
+        return np.concatenate([bone.ravel(), shell(self.cortex).ravel()]) if self.cortex else bone.ravel()
 
     def _present(self):
-        return self._joined(self.model.damage.fatigue, self.cortex.fatigue if self.cortex else np.empty(0))
+        return self._joined(self.model.damage.fatigue, lambda cortex: cortex.fatigue)
 
     @property
     def weights(self):
-        return self._joined(self.model.quadrature.weights, self.cortex.weight if self.cortex else np.empty(0))
+        return self._joined(self.model.quadrature.weights, lambda cortex: cortex.weight)
 
     def measure(self, swing):
         """x (points,) of the last converged peak, that of bone smoothed, and the flow directions there (n, nq, 6).
@@ -92,7 +93,7 @@ class Fatigue:
             cells = np.flatnonzero(self.tires & (m.law == k))
             peak, flow[cells] = self._utilisation(k, m.stress[cells])
             x[cells] = np.sqrt(peak * np.minimum(self._utilisation(k, swing[cells])[0], peak))
-        return self._joined(m.damage.smooth(x), self.cortex.utilisation() if self.cortex else np.empty(0)), flow
+        return self._joined(m.damage.smooth(x), lambda cortex: cortex.utilisation()), flow
 
     def _utilisation(self, law, stress):
         """u (c, nq) of the stress (c, nq, 6) in MPa under one law, and its gradient (c, nq, 6)."""
@@ -122,4 +123,4 @@ class Fatigue:
 
     def recall(self, name, arrays):
         """(points,) that `memory` kept."""
-        return self._joined(arrays[name], arrays[f"{name}_shell"] if self.cortex else np.empty(0))
+        return self._joined(arrays[name], lambda _: arrays[f"{name}_shell"])

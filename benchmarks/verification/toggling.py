@@ -1,6 +1,6 @@
-"""Cyclic loading against cadaver tests, and against itself: arms, density, revision; mesh, order, jumps, kinematics.
+"""Cyclic loading against cadaver tests, and against itself: arms, revision; mesh, order, jumps, kinematics.
 
-    python -m benchmarks.verification.toggling arms density revision cost   (L2 and L3; 10 to 20 minutes an arm)
+    python -m benchmarks.verification.toggling arms revision cost           (L2 and L3; 10 to 40 minutes an arm)
     python -m benchmarks.verification.toggling mesh order jump kinematics      (static curves; a short screw in a bone cylinder)
 
 Options: --resolution coarse|standard, --results DIR (a run that is complete there is not repeated), -n RANKS. Writes
@@ -25,7 +25,6 @@ from meshes.labmesh import REGIONS
 from meshes.specimen import RESOLUTIONS, Cylinder, Resolution, Screw, Vertebra
 from scenarios.result import Result
 from scenarios.runner import resume
-from scenarios.variation import varied
 
 HERE = Path(__file__).parent
 SHIPPED = HERE.parents[1] / "scenarios"
@@ -35,20 +34,13 @@ SHORT = Screw(6.5, 20.0, 2.75, 4.5, head_height=7.5)
 SHORT_MESH = Resolution(1.6, 2.4, 8.0, 6)
 
 
-def carried_out(name, options, **changes):
-    """Result of a shipped scenario with some values of its specimen replaced; what is there is not repeated."""
-    label = "_".join([name, *(new.split()[-2 if new.endswith("^3") else -1] for new in changes.values()), options.resolution])
-    directory = Path(options.results) / label
-    if (directory / "result.json").exists():
-        result = Result(directory)
-        if result.status != "completed":
-            result = resume(directory, options.ranks)
-    else:
-        text = varied((SHIPPED / f"{name}.yaml").read_text(), {f"specimen.{key}": new for key, new in changes.items()})
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        file = directory.parent / f"{label}.yaml"
-        file.write_text(text)
-        result = scenarios.run(file, out=directory, ranks=options.ranks, resolution=options.resolution)
+def carried_out(name, options):
+    """Result of a shipped scenario; what is there is not repeated."""
+    directory = Path(options.results) / f"{name}_{options.resolution}"
+    if not (directory / "result.json").exists():
+        result = scenarios.run(SHIPPED / f"{name}.yaml", out=directory, ranks=options.ranks, resolution=options.resolution)
+    elif (result := Result(directory)).status != "completed":
+        result = resume(directory, options.ranks)
     if result.status != "completed":
         raise SystemExit(f"{directory}: {result.status}, {result.reason}")
     return result
@@ -58,9 +50,9 @@ def cycles(result):
     return [step for step in result.steps if step["kind"] == "cycle"]
 
 
-def row_of(label, step, result, **more):
+def row_of(label, step, result):
     marks = {mark["head_displacement_mm"]: mark for mark in step["thresholds"]}
-    return {"arm": label, **more, "static N": step["static_capacity_N"], "load at 0.5 mm N": marks[0.5]["load_N"],
+    return {"arm": label, "static N": step["static_capacity_N"], "load at 0.5 mm N": marks[0.5]["load_N"],
             "load at 1 mm N": marks[1.0]["load_N"], "load at 2 mm N": marks[2.0]["load_N"],
             "load at loosening N": step["load_at_loosening_N"], "cycles": step["cycles_to_loosening"],
             "stiffness N/mm": step.get("stiffness_N_per_mm"), "micromotion um": step.get("micromotion_um"),
@@ -79,18 +71,6 @@ def arms(options):
         row |= {"ratio": load / native if load and native else None, "measured N": MEASURED[row["arm"]],
                 "measured ratio": RATIOS[row["arm"]]}
     return rows, f"L2, 70 mg/cm^3, protocol of Weiser 2021, {options.resolution} mesh"
-
-
-def density(options):
-    """Bone of 60 and of 140 mg/cm^3: Weiser 2017 found 0.60 of the load and 0.45 of the cycles below 80 against above 120."""
-    rows = []
-    for bmd in (60, 140):
-        result = carried_out("toggle_native", options, bmd=f"{bmd} mg/cm^3")
-        rows.append(row_of("native", cycles(result)[0], result, **{"BMD mg/cm^3": bmd}))
-    ratio = {"arm": "ratio", **{key: rows[0][key] / rows[1][key] for key in (
-        "static N", "load at 0.5 mm N", "load at 1 mm N", "load at loosening N", "cycles") if rows[0][key] and rows[1][key]}}
-    measured = {"arm": "measured ratio", "load at loosening N": 0.60, "cycles": 0.45}
-    return [*rows, ratio, measured], f"L2, protocol of Weiser 2021, {options.resolution} mesh"
 
 
 def revision(options):
@@ -324,7 +304,7 @@ def kinematics(options):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("studies", nargs="+", choices=("arms", "density", "revision", "cost", "mesh", "order", "jump", "kinematics"))
+    parser.add_argument("studies", nargs="+", choices=("arms", "revision", "cost", "mesh", "order", "jump", "kinematics"))
     parser.add_argument("--resolution", default="coarse", choices=("coarse", "standard", "fine"))
     parser.add_argument("--results", default="results/toggling")
     parser.add_argument("-n", dest="ranks", type=int, default=2)
