@@ -86,6 +86,7 @@ class Cycle:
         """Static curve, first loading, blocks of cycles, unloading; returns 'completed' or 'partial'."""
         if not self.static.rows:
             self._static_curve()
+            self.watch.checkpoint(self, 0)
         if not self.blocks.rows:
             held = self._load_to(self.peak_load(0.0))
             self._record(0.0)

@@ -144,7 +144,8 @@ class Watch:
         self.solver.forget()
         if self.model.comm.rank == 0:
             done = {step.progress(row)["step"] for row in step.rows()}
-            kept = [line for line in history.read_text().splitlines() if _number(line, step.number) in done]
+            lines = history.read_text().splitlines() if history.exists() else []
+            kept = [line for line in lines if _number(line, step.number) in done]
             history.write_text("".join(line + "\n" for line in kept))
         return True
 

@@ -246,6 +246,14 @@ def after_blocks(blocks):
     return wait
 
 
+def after_checkpoint(directory):
+    def wait(process):
+        while process.poll() is None and not (directory / "checkpoint.npz").exists():
+            time.sleep(0.01)
+
+    return wait
+
+
 def after_seconds(seconds):
     def wait(process):
         try:
@@ -308,8 +316,9 @@ def posed_anew(toggled, directory):
 
 @pytest.mark.parametrize("ranks", [1, pytest.param(2, marks=pytest.mark.mpi)])
 def test_a_killed_run_goes_on_as_if_nothing_had_happened(toggled, on_two_ranks, tmp_path, ranks):
+    """First killed when the static curve is done, then twice among the cycles."""
     directory = posed_anew(toggled, tmp_path / "killed")
-    assert killed(directory, ranks, [after_blocks(7), after_blocks(7)]) == 2
+    assert killed(directory, ranks, [after_checkpoint(directory), after_blocks(7), after_blocks(7)]) == 3
     assert_same_history(directory, toggled[1] if ranks == 1 else on_two_ranks[1])
 
 
