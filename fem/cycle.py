@@ -216,9 +216,10 @@ class Cycle:
             jump = fatigue.jump(rate * cycles, flow)
             outcome = march.attempt(cycles, lambda: grip.press(load), jump)
             if not outcome.converged:
-                if cycles > SHORTEST:
+                if cycles > max(SHORTEST, RUNAWAY * self.cycles):
                     self.block = 0.5 * cycles
                     continue
+                # close to the end force control finds no way: is there one under displacement control?
                 self._tire(jump)
                 self.cycles += cycles
                 self.known = None
