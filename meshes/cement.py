@@ -18,6 +18,7 @@ from meshes.specimen import MeshError
 
 ELONGATION = 1.4  # axial over radial semi-axis of the cloud from fenestrations
 COVER = 0.6  # mm of bone that is left between cement and the bone's surface
+SLENDER = 1.2  # mm round the axis: less bone under its cover takes no cement; the core (meshes.core) goes on a little further
 SMOOTHED = 2  # rounds in which cells of broken bone follow their neighbours
 PEDICLE_END = 0.35  # share of the insertion depth along which left-over cement does not spread (denser pedicle)
 
@@ -71,7 +72,8 @@ def place(cement, screw, screw_chain, halo_chain, room, spacing):
     shape = _shape(cement.target, screw, inner)
 
     def cloud(z, size):
-        return np.minimum(shape(z, size), np.maximum(room(z) - COVER, 0.0))
+        within = room(z) - COVER
+        return np.where(within > SLENDER, np.minimum(shape(z, size), within), 0.0)
 
     def volume(size):
         return ring_volume(lambda z: cloud(z, size), inner, -0.5, floor)

@@ -8,7 +8,7 @@ import pytest
 import meshes
 from meshes.anatomy import ORDER, level
 from meshes.labmesh import REGIONS
-from meshes.specimen import MeshError, Resolution, Screw, Vertebra
+from meshes.specimen import Cement, Fenestration, MeshError, Resolution, Screw, Vertebra
 from meshes.vertebra import VertebraShape
 
 COARSE = Resolution(1.2, 2.0, 7.0, 8)
@@ -128,6 +128,13 @@ def test_the_shell_of_a_meshed_vertebra(l3):
 def test_too_thick_a_screw_is_refused(name, screw):
     with pytest.raises(MeshError, match="breaches|no flat entry"):
         meshes.build(Vertebra(name), screw, None, None, COARSE, "threaded3d")
+
+
+def test_cement_round_the_tip_stays_behind_the_front_of_the_body():
+    """A long screw in a small body: the cloud ends where the bone in front of the tip gets too narrow for it."""
+    screw, cement = Screw(6.0, 45.0, 2.75, 4.1, fenestration=Fenestration(4, 1.5, 8.0)), Cement(2700.0, "fenestrations")
+    mesh = meshes.build(Vertebra("L1", "left"), screw, None, cement, COARSE, "threaded3d")
+    assert mesh.volumes()["cemented_bone"] == pytest.approx(2700.0, rel=0.02)
 
 
 @pytest.mark.slow
