@@ -10,6 +10,7 @@ to give is written down with its date.
 from datetime import UTC, datetime
 import json
 from pathlib import Path
+import sys
 import time
 
 from benchmarks import tables
@@ -144,6 +145,7 @@ def _carry_out(plans, ranks, resolution):
         print(f"run {number} of {len(ordered)}: {case.study}, {case.arm}{extra}", flush=True)
         result, why = case_runs.carry_out(plan, ranks, resolution)
         if result is None:
+            print(f"  {why}", file=sys.stderr, flush=True)
             failed[plan.case.study, plan.case.arm] = why
         elif result.summary.get("interrupted"):
             raise KeyboardInterrupt

@@ -8,9 +8,9 @@ from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
 from materials import library
-from scenarios import cli, open_inputs, specimen_table, study_loader
+from scenarios import case_runs, cli, open_inputs, runner, specimen_table, study_loader
 from scenarios.loader import load as load_scenario
-from scenarios.study import amount, arm_text, outcome_of, unit
+from scenarios.study import Case, amount, arm_text, outcome_of, unit
 from scenarios.trouble import BadInput
 from scenarios.variation import value_at
 
@@ -112,6 +112,18 @@ REFUSED = {
     "open_beyond_the_language": (("normal: [0.2 g/cm^3, 0.01 g/cm^3]", "normal: [0.2 g/cm^3, 0.5 g/cm^3]"), 20, "at -0.8 g/cm^3", "out of range"),
     "nothing_measured": ((GOOD[GOOD.index("measured:"):GOOD.index("assumed:")].replace("BASE", str(BASE)), ""), 1, "nothing to compare with", ""),
 }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.stem)
+def test_the_screws_of_shipped_studies_fit_their_bones(file, tmp_path):
+    """What only the mesher can find out, of the first loading of each arm."""
+    study, folder = study_loader.load(file)
+    for arm in study.arms:
+        plan = case_runs.planned(Case(study.name, arm, arm_text(study, folder, arm)), tmp_path, None)
+        scenario = tmp_path / "scenario.yaml"
+        scenario.write_text(plan.case.text)
+        runner.prepare_mesh(scenario, plan.scenario.resolution, tmp_path)
 
 
 @pytest.mark.parametrize("case", REFUSED)
