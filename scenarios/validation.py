@@ -129,9 +129,11 @@ def _carry_out(plans, ranks, resolution):
     for plan in plans:
         if plan.result is None:
             missing.setdefault(plan.directory, plan)
-    ordered = sorted(
-        missing.values(), key=lambda plan: (plan.case.sample is not None, plan.scenario.model != "axisymmetric")
-    )
+    def cost(plan):
+        kinds = [kind for _, kind, _ in plan.scenario.steps()]
+        return plan.case.sample is not None, plan.scenario.model != "axisymmetric", kinds.count("cycle")
+
+    ordered = sorted(missing.values(), key=cost)
     failed = {}
     for number, plan in enumerate(ordered, start=1):
         case = plan.case
