@@ -129,6 +129,7 @@ def _carry_out(plans, ranks, resolution):
     for plan in plans:
         if plan.result is None:
             missing.setdefault(plan.directory, plan)
+
     def cost(plan):
         kinds = [kind for _, kind, _ in plan.scenario.steps()]
         return plan.case.sample is not None, plan.scenario.model != "axisymmetric", kinds.count("cycle")
