@@ -220,10 +220,18 @@ class Cycle:
                     self.block = 0.5 * cycles
                     continue
                 # close to the end force control finds no way: is there one under displacement control?
+                omega = fatigue.omega
                 self._tire(jump)
                 self.cycles += cycles
-                self.known = None
                 held = self._drive_through(load)
+                if self.stuck and cycles > SHORTEST:  # not with so much damage at once
+                    self.stuck, self.reason = False, ""
+                    self.cycles -= cycles
+                    march.back(before)
+                    fatigue.omega = omega
+                    self.block = 0.5 * cycles
+                    continue
+                self.known = None
                 self._record(0.0)
                 return held and not self._runs_away()
             with self.clock("fatigue"):
