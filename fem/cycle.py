@@ -225,10 +225,8 @@ class Cycle:
                 self.cycles += cycles
                 held = self._drive_through(load)
                 if self.stuck and cycles > SHORTEST:  # not with so much damage at once
-                    self.stuck, self.reason = False, ""
                     self.cycles -= cycles
-                    march.back(before)
-                    fatigue.omega = omega
+                    self._undrive(before, omega)
                     self.block = 0.5 * cycles
                     continue
                 self.known = None
@@ -299,10 +297,14 @@ class Cycle:
             self.loosened = self.next_check, self.loosened[1]
             self._record(0.0)
             return True
-        self.reason, self.stuck = "", False
-        march.back(before)
-        fatigue.omega = omega
+        self._undrive(before, omega)
         return False
+
+    def _undrive(self, before, omega):
+        """Back to the mark `before` and the damage `omega` (points,) after a drive that has shown nothing."""
+        self.reason, self.stuck = "", False
+        self.march.back(before)
+        self.fatigue.omega = omega
 
     def _due(self):
         """Whether a reference cycle is due: more often where a loss of stiffness ends the step."""

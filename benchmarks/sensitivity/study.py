@@ -34,7 +34,7 @@ WORDS = {"specimen.bmd": "BMD", "screw.diameter": "diameter", "screw.core_diamet
 
 
 def swept(screw, specimen, options):
-    """(directory of the sweep, seconds that it took, cores) of a native or rescued screw; cases that are there are not repeated."""
+    """Directory of the sweep of a native or rescued screw, all of whose cases are through; those that are there are not repeated."""
     changes, samples, _ = SPECIMENS[specimen]
     folder = Path(options.results) / specimen
     folder.mkdir(parents=True, exist_ok=True)
@@ -57,7 +57,7 @@ def swept(screw, specimen, options):
 
 
 def indices(screw, directory):
-    """(rows of the table, emulator) of one sweep."""
+    """(rows of the table, emulator, completed cases) of one sweep."""
     plan, table = plans.load(directory), results.table(directory)
     model = emulator.fitted(plan, table, OUTPUT)
     if model is None:
