@@ -1,5 +1,6 @@
 """Cyclic loading: the damage law against its closed form, jumps, energy, stop and resume, one rank against two."""
 
+from contextlib import nullcontext
 import json
 import logging
 import os
@@ -216,6 +217,30 @@ def test_a_screw_that_cannot_carry_what_is_next_is_driven_on(toggled, tmp_path):
     unasked, asked = table(toggled[1]), table(directory)
     same = min(len(asked), len(unasked)) - 2
     assert same > 5 and np.allclose(asked["cycles"][:same], unasked["cycles"][:same], rtol=1e-6)
+
+
+def test_a_drive_with_too_much_damage_at_once_is_tried_with_less():
+    """Jumps that force control finds no way for are halved to 2 % of the cycles; from there on displacement control tries each."""
+    step, backs, drives = object.__new__(Cycle), [], []
+    step.cycles, step.block, step.known, step.stuck, step.reason = 1000.0, 100.0, (1.0, None), False, ""
+    step.limit, step.loading = None, {"tolerance": 0.02, "start_N": 100.0, "ramp_N_per_cycle": 0.1, "stop": {"cycles": 5000}}
+    step.clock = lambda name: nullcontext()
+    grip = SimpleNamespace(load=200.0, displacement=lambda: 2.0, press=None)
+    step.model = SimpleNamespace(grip=grip, comm=SimpleNamespace(allreduce=lambda x: x), interface=SimpleNamespace(tired_share=lambda n: (0.0, 1.0)))
+    step.march = SimpleNamespace(mark=lambda: "mark", back=backs.append, attempt=lambda *_: SimpleNamespace(converged=False))
+    step.fatigue = SimpleNamespace(omega=7.0, jump=lambda omega, flow: SimpleNamespace(omega=step.fatigue.omega + omega))
+    step._tire = lambda jump: setattr(step.fatigue, "omega", jump.omega)
+    step._record, step._runs_away = (lambda error: None), (lambda: False)
+
+    def drive(load):
+        drives.append((step.cycles, step.fatigue.omega, load))
+        step.stuck = step.cycles > 1005.0
+        return not step.stuck
+
+    step._drive_through = drive
+    assert step._block()
+    assert drives == [(1000.0 + n, 7.0 + n, pytest.approx(200.0 + 0.1 * n)) for n in (12.5, 6.25, 3.125)]
+    assert backs == ["mark", "mark"] and (step.cycles, step.fatigue.omega, step.stuck) == (1003.125, 10.125, False)
 
 
 def test_half_the_tolerance_changes_little(toggled, tmp_path):
