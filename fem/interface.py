@@ -25,11 +25,12 @@ RESIDUAL = 1e-5  # stiffness left at open or sliding points, relative to the pen
 
 
 @njit(cache=True)
-def traction(jump, normal, kn, kt, slip, bound, bond, Kn, Kt, out, tangent, new_slip, opened):
+def traction(jump, normal, kn, kt, slip, bound, bond, Kn, Kt, secant, out, tangent, new_slip, opened):
     """Tractions (n, dim) in MPa on the plus side's motion, their tangent (n, dim, dim) and the trial slip.
 
     Args: jump (n, dim) mm; slip (n, dim) mm; bound (n,) MPa the Coulomb bound; bond (n,) = 1-d; Kn, Kt (n,) bond
-    stiffness in MPa/mm. Filled: out, tangent, new_slip, opened (n,) bool.
+    stiffness in MPa/mm; secant: whether the tangent of sliding points is their secant along the slip as well. Filled: out,
+    tangent, new_slip, opened (n,) bool.
     """
     n, dim = jump.shape
     for p in range(n):
@@ -64,7 +65,7 @@ def traction(jump, normal, kn, kt, slip, bound, bond, Kn, Kt, out, tangent, new_
                 nn = normal[p, i] * normal[p, j]
                 proj = (1.0 if i == j else 0.0) - nn
                 v = k * nn + ktan * proj
-                if not stick and norm > 0.0:
+                if not (stick or secant) and norm > 0.0:
                     v -= share * kt[p] * scale * tt[i] * tt[j] / (norm * norm)
                 tangent[p, i, j] = v
 
@@ -137,9 +138,20 @@ class Interface:
     def update(self, u):
         """Tractions at displacement `u` (PETSc Vec); returns nothing, sets jump, t, tangent, new_slip, opened."""
         self.jump[:] = self.jumps(u)
-        bound = np.where(self.closed, self.friction * self.pressure + self.adhesion, 0.0)
-        traction(self.jump, self._normal, self.kn, self.kt, self.slip, bound, self.bond, self.Kn, self.Kt,
-                 self.t, self.tangent, self.new_slip, self.opened)
+        self._traction(self._bound(), False, self.t, self.tangent, self.new_slip, self.opened)
+
+    def _bound(self):
+        """(n,) MPa: the largest frictional traction, from the last converged step."""
+        return np.where(self.closed, self.friction * self.pressure + self.adhesion, 0.0)
+
+    def _traction(self, bound, secant, *filled):
+        traction(self.jump, self._normal, self.kn, self.kt, self.slip, bound, self.bond, self.Kn, self.Kt, secant, *filled)
+
+    def _tangent(self, bound, secant):
+        """Tangent (n, dim, dim) at the present jump for another bound (n,), or with the secant of sliding points."""
+        tangent = np.zeros_like(self.tangent)
+        self._traction(bound, secant, np.zeros_like(self.t), tangent, np.zeros_like(self.slip), np.zeros_like(self.opened))
+        return tangent
 
     def add_force(self, residual):
         """Add the interface's internal force (N) to a global PETSc Vec (prescribed rows included: they are reactions)."""
@@ -151,10 +163,13 @@ class Interface:
 
     def sticking(self):
         """Tangent (n, dim, dim) of points that stay as they are: closed ones stick, open ones stay open."""
-        out, tangent, slip = np.zeros_like(self.t), np.zeros_like(self.tangent), np.zeros_like(self.slip)
-        traction(self.jump, self._normal, self.kn, self.kt, self.slip, np.where(self.closed, np.inf, 0.0), self.bond, self.Kn, self.Kt,
-                 out, tangent, slip, np.zeros_like(self.opened))
-        return tangent
+        return self._tangent(np.where(self.closed, np.inf, 0.0), False)
+
+    def secant(self):
+        """Tangent (n, dim, dim) with the secant |t_t| / |g_t| of sliding points along their slip, where the tangent has nothing.
+
+        Friction's potential lies below the parabola of its secant, so that a step with it never goes too far (Kacanov's method)."""
+        return self._tangent(self._bound(), True)
 
     def add_stiffness(self, A, tangent=None):
         """Add the interface's tangent (the present one by default) to a PETSc Mat by global indices; rows and columns of

@@ -254,7 +254,8 @@ class Model:
     def assemble_tangent(self, kept=0.0):
         """Tangent at the last residual: the elastic matrix plus what plasticity, damage and contact change.
 
-        kept: share of their elastic stiffness that plastic points keep, 0 for the consistent tangent."""
+        kept: share of their elastic stiffness that plastic points keep, 0 for the consistent tangent; with any, sliding points have
+        the stiffness of their secant."""
         self._elastic.copy(self.A, structure=PETSc.Mat.Structure.SAME_NONZERO_PATTERN)
         # damage below a ten-thousandth changes nothing that Newton's method could notice
         changed = np.flatnonzero(np.any((self.status == 1) | (self._initial - self.integrity > 1e-4) |
@@ -262,7 +263,7 @@ class Model:
         self._add_cells(self.A, changed, kept=kept)
         if self.cortex:
             self._add_cortex(self.A, self.cortex.changed())
-        self.interface.add_stiffness(self.A)
+        self.interface.add_stiffness(self.A, self.interface.secant() if kept else None)
         if isinstance(self.grip, Actuator):
             self.grip.add_stiffness(self.A)
         self.A.assemble()
