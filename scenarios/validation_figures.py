@@ -17,6 +17,7 @@ from scenarios.style import RC, RUN_COLOURS, RUN_MARKERS, plain
 
 plt.rcParams.update(RC)
 BAND = 0.2
+MATERIALS = {"cadaveric": "cadavers", "synthetic": "foam", "animal": "animals"}
 LABELS = {"N": "N", "": "cycles", "N/mm": "N/mm", "mm": "mm", "um": "um", "N*mm": "N mm"}
 
 
@@ -110,22 +111,31 @@ def identity(points, stem):
 
 
 def bland_altman(points, stem):
-    """Difference over mean of both, with bias and limits of agreement of the validation points, a panel a unit."""
-    panels, look = _by_unit(points), _look(points)
-    fig, axes = plt.subplots(1, len(panels), figsize=(4.6 * len(panels), 4.2), squeeze=False, layout="constrained")
-    for ax, (unit, members) in zip(axes[0], panels.items()):
+    """Difference over mean of both, with bias and limits of agreement of the validation points, a panel a material and unit."""
+    panels, look = {}, _look(points)
+    for index, p in points:
+        panels.setdefault((p["material"], p["unit"]), []).append((index, p))
+    fig, axes = _panels(len(panels), 3.8)
+    for ax, ((material, unit), members) in zip(axes, panels.items()):
         for index, p in members:
             _scatter(ax, (p["measured"] + p["predicted"]) / 2, p["predicted"] - p["measured"], index, p, look)
         off = np.array([p["predicted"] - p["measured"] for _, p in members if p["role"] == "validation"])
         ax.axhline(0, color="#444444", linewidth=0.8)
         if len(off):
-            ax.axhline(off.mean(), color="#0f5c9c")
+            _level(ax, off.mean(), "bias", "-")
         if len(off) > 1:
-            for sign in (-1, 1):
-                ax.axhline(off.mean() + sign * LIMITS * off.std(ddof=1), color="#0f5c9c", linestyle="--")
-        ax.set(xlabel=f"mean of both ({LABELS[unit]})", ylabel=f"predicted − measured ({LABELS[unit]})")
+            for sign, name in ((-1, "lower limit"), (1, "upper limit")):
+                _level(ax, off.mean() + sign * LIMITS * off.std(ddof=1), name, "--")
+        ax.set(xlabel=f"mean of both ({LABELS[unit]})", ylabel=f"predicted − measured ({LABELS[unit]})", title=MATERIALS[material])
+        ax.margins(x=0.15, y=0.12)
     _legend(fig, look, points)
     return _save(fig, stem)
+
+
+def _level(ax, y, name, line):
+    ax.axhline(y, color="#0f5c9c", linestyle=line)
+    ax.annotate(f"{name} {y:.0f}", (1, y), xycoords=ax.get_yaxis_transform(), xytext=(0, 2), textcoords="offset points",
+                ha="right", va="bottom", fontsize=7.5, color="#0f5c9c")
 
 
 def forest(points, stem):
@@ -173,14 +183,33 @@ def ranking(studies, stem):
     """Measured and predicted means of each study side by side, joined: crossing lines are wrong orders."""
     fig, axes = _panels(len(studies), 3.3)
     for ax, ((study, unit), members) in zip(axes, studies.items()):
-        for k, (index, p) in enumerate(members):
+        top = 1.08 * max(max(p["measured"], p["predicted"]) for _, p in members)
+        members = sorted(members, key=lambda member: member[1]["predicted"])
+        labels = _apart([p["predicted"] for _, p in members], 0.055 * top)
+        for k, ((index, p), y) in enumerate(zip(members, labels)):
             colour = RUN_COLOURS[k % len(RUN_COLOURS)]
             ax.plot([0, 1], [p["measured"], p["predicted"]], color=colour, linewidth=1.3)
             dots = ax.scatter([0, 1], [p["measured"], p["predicted"]], color=colour, s=22, zorder=3)
             dots.set_urls([f"#{anchor(index)}"] * 2)
-        ax.set(xticks=[0, 1], xlim=(-0.25, 1.25), ylim=(0, None), ylabel=LABELS[unit], title=plain(study))
+            ax.annotate(plain(p["what"].removesuffix(f": {p['outcomes']}")), (1, p["predicted"]), (1.08, y), va="center", fontsize=7.5,
+                        color=colour, arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.5, "relpos": (0, 0.5), "shrinkA": 1, "shrinkB": 3})
+        ax.set(xticks=[0, 1], xlim=(-0.15, 2), ylim=(0, max(top, labels[-1] + 0.03 * top)), ylabel=LABELS[unit], title=plain(study))
         ax.set_xticklabels(["measured", "predicted"])
     return _save(fig, stem)
+
+
+def _apart(heights, least):
+    """Rising `heights` moved up or down as little as needed to be `least` apart."""
+    placed = np.array(heights, float)
+    for _ in range(200):
+        short = least - np.diff(placed)
+        close = np.flatnonzero(short > 1e-9 * least)
+        if not len(close):
+            break
+        for k in close:
+            placed[k] -= 0.5 * short[k]
+            placed[k + 1] += 0.5 * short[k]
+    return placed
 
 
 def curves(pairs, stem):
