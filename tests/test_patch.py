@@ -128,6 +128,34 @@ def test_sliding_friction_against_the_closed_form():
     assert shear[-1] == pytest.approx(shear[-2], rel=0.01)
 
 
+def test_secant_bounds_the_potential_of_friction():
+    """With the secant of sliding points a quadratic step never promises less energy than there is; with their tangent it does."""
+    model, solver = model_of(two_bricks())
+    push(model, solver, [0.0, 0.0, 0.05])
+    model.commit()
+    push(model, solver, [0.08, 0.0, 0.05])
+    i = model.interface
+    bound = 0.3 * i.pressure
+    sliding = np.linalg.norm(i.new_slip - i.slip, axis=1) > 0.0
+    assert sliding.any()
+    way = i.jump - np.einsum("ij,ij->i", i.jump, i.points.normal)[:, None] * i.points.normal - i.slip
+
+    def potential(x):  # of the elastic slip: a parabola that turns into a cone
+        length = np.linalg.norm(x, axis=1)
+        return np.where(i.kt * length < bound, 0.5 * i.kt * length**2, bound * (length - 0.5 * bound / i.kt))
+
+    def missing(step, tangent):
+        promised = np.einsum("ij,ij->i", i.t, step) + 0.5 * np.einsum("ij,ijk,ik->i", step, tangent, step)
+        return (potential(way + step) - potential(way) - promised)[sliding].max()
+
+    rng = np.random.default_rng(1)
+    across = rng.normal(size=way.shape)
+    across -= np.einsum("ij,ij->i", across, i.points.normal)[:, None] * i.points.normal
+    for step in (-2.0 * way, -way, 0.3 * way, 0.001 * across, 0.1 * across):
+        assert missing(step, i.secant()) < 1e-4 * np.max(bound)  # the stiffness that open points keep apart
+    assert missing(-2.0 * way, i.tangent) > 0.01 * np.max(bound * np.linalg.norm(way, axis=1))
+
+
 def test_bonded_interface_is_a_patch():
     """A stiff bond: the solution is that of one brick up to the bond's own compliance, in tension as in compression."""
     bond = {"normal_stiffness": 1e6, "shear_stiffness": 1e6, "normal_strength": 1e9, "shear_strength": 1e9,
