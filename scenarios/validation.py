@@ -31,7 +31,7 @@ WORSE = 1.0  # percentage points by which a wrong model must miss more to be cal
 
 
 def validate(files=(), out=None, ranks=None, resolution=None, samples=None, run=True, ablation=False):
-    """Compare the studies in `files` (none: all that are shipped) with simulations; returns the content of validation.json.
+    """Compare the studies in `files` (paths, or names of shipped ones; none: all that are shipped) with simulations; returns the content of validation.json.
 
     out: directory, by default results/validation; samples: of the open inputs, for each arm (None: 8 of axisymmetric arms, none
     of others); run: False uses only results that are there; ablation: each study with deliberately wrong models as well.
@@ -89,11 +89,12 @@ def validate(files=(), out=None, ranks=None, resolution=None, samples=None, run=
 
 
 def _loaded(files):
-    """[(Study, folder)] of all files; BadInput with everything that is wrong in any of them."""
+    """[(Study, folder)] of all files, or names of shipped ones; BadInput with everything that is wrong in any of them."""
     found, wrong = [], []
     for file in files:
+        shipped = SHIPPED / f"{file}.yaml"
         try:
-            found.append(study_loader.load(file))
+            found.append(study_loader.load(shipped if shipped.exists() and not Path(file).exists() else file))
         except BadInput as error:
             wrong.append(str(error))
     names = [study.name for study, _ in found]

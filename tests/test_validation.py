@@ -230,6 +230,12 @@ def test_validate_refuses_before_it_runs(tmp_path):
         validation.validate([good], out=tmp_path / "mine", run=False)
 
 
+def test_shipped_studies_go_by_their_names(tmp_path):
+    assert validation.validate(["pedilen"], out=tmp_path / "out", run=False)["studies"][0]["name"] == "pedilen"
+    with pytest.raises(BadInput, match="there is no such file"):
+        validation.validate(["pedylen"], out=tmp_path / "out", run=False)
+
+
 # -- what is published -------------------------------------------------------------------------------------------------
 
 
