@@ -18,6 +18,7 @@ from fem.interface import motion
 from fem.march import March
 
 STATIC_STEP = 0.02, 0.25, 0.02  # mm, first and largest of the static curve; smallest, as a share of the displacement
+PLATEAU = 1.0, 0.01  # mm; share by which the largest force must grow on so long a way, or the static curve has shown the capacity
 SMALLEST = 1e-3  # mm: below this displacement control finds no equilibrium either
 DRIVE_STEP = 0.01, 0.05, 0.25  # mm, at least; of the displacement; mm, at most: steps of a drive under the load of the cycles
 DRIVEN = 0.3, 0.5  # of the displacement; mm, at least: way of a drive on which the screw must find the load again
@@ -120,7 +121,7 @@ class Cycle:
         self.known = (self.fatigue.recall("rate", arrays), arrays["flow"]) if "rate" in arrays else None
 
     def _static_curve(self):
-        """Displacement control to the protocol's stop on the fresh screw; then everything is as before."""
+        """Displacement control to the protocol's stop, or until the capacity is shown, on the fresh screw; then all is as before."""
         march, grip = self.march, self.model.grip
         start = march.mark()
         end = self.limit or 2.0
@@ -135,11 +136,18 @@ class Cycle:
                 continue
             self._static_row()
             self.watch.preparing("static curve", grip.displacement() / end, grip.force(), grip.displacement())
-            if grip.force() < PAST_PEAK * self.static.column("force_N").max():
+            if self._capacity_shown():
                 break
             size = min(size * (1.5 if outcome.newton <= 8 else 1.0 if outcome.newton < 15 else 0.6), largest)
         self.static_error = march.imbalance
         march.back(start)
+
+    def _capacity_shown(self):
+        """Whether the static curve has fallen, or runs level above the first load of the cycles."""
+        u, f = self.static.column("displacement_mm"), self.static.column("force_N")
+        earlier = f[u <= u[-1] - PLATEAU[0]]
+        level = len(earlier) and self.peak_load(0.0) < f.max() < (1.0 + PLATEAU[1]) * earlier.max()
+        return f[-1] < PAST_PEAK * f.max() or bool(level)
 
     def _static_row(self):
         grip = self.model.grip

@@ -24,6 +24,7 @@ from benchmarks.verification.linear_elements import CoarseSolver, LinearModel  #
 import meshes  # noqa: E402
 from fem import fatigue  # noqa: E402
 from fem.cortex import Cortex  # noqa: E402
+from fem.curve import Curve  # noqa: E402
 from fem.cycle import Cycle  # noqa: E402
 from fem.domain import Domain  # noqa: E402
 from fem.halo import Halo  # noqa: E402
@@ -241,6 +242,20 @@ def test_a_drive_with_too_much_damage_at_once_is_tried_with_less():
     assert step._block()
     assert drives == [(1000.0 + n, 7.0 + n, pytest.approx(200.0 + 0.1 * n)) for n in (12.5, 6.25, 3.125)]
     assert backs == ["mark", "mark"] and (step.cycles, step.fatigue.omega, step.stuck) == (1003.125, 10.125, False)
+
+
+@pytest.mark.parametrize("force, ends", [(lambda u: 200.0 * min(u, 1.0), 2.0), (lambda u: 200.0 * min(u, 1.0) + 4.0 * u, None),
+                                         (lambda u: 60.0 * min(u, 1.0), None), (lambda u: 200.0 - 100.0 * abs(u - 1.0), 1.1)])
+def test_static_curve_ends_when_it_has_shown_the_capacity(force, ends):
+    """On a plateau after 1 mm, below the first load of the cycles not, nor while it rises by 2 %; past a peak at once."""
+    step = object.__new__(Cycle)
+    step.loading, step.static = {"start_N": 100.0}, Curve()
+    for u in np.arange(0.0, 5.01, 0.1):
+        step.static.add(displacement_mm=u, force_N=force(u))
+        if step._capacity_shown():
+            assert ends and u == pytest.approx(ends)
+            return
+    assert ends is None
 
 
 def test_half_the_tolerance_changes_little(toggled, tmp_path):
