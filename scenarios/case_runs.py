@@ -19,6 +19,7 @@ from scenarios.resolved import resolved_text
 from scenarios.result import Result
 from scenarios.solve import ROOT
 from scenarios.trouble import BadInput, Environment
+from scenarios.unfinished import unfinished
 
 
 @dataclass(frozen=True)
@@ -64,10 +65,19 @@ def _materials():
 
 
 def carry_out(plan, ranks, resolution):
-    """Result of a planned case, run now; (None, why) if it could not be run."""
+    """Result of a planned case, run now, or gone on with if it was killed; (None, why) if it could not be run."""
     try:
+        if _begun(plan.directory):
+            return runner.resume(plan.directory, ranks), ""
         path = plan.directory / "scenario.yaml"
         return runner.carried_out(path, plan.scenario, plan.case.text, plan.directory,
                                   runner.How(ranks, resolution, edits=plan.edits)), ""
     except (BadInput, Environment) as error:
         return None, str(error)
+
+
+def _begun(directory):
+    try:
+        return unfinished(directory)
+    except BadInput:
+        return None

@@ -218,6 +218,13 @@ def test_validate_end_to_end(tmp_path, monkeypatch):
     assert CliRunner().invoke(cli.app, command).exit_code == 0
     assert before == {path: path.stat().st_mtime_ns for path in (out / "runs").rglob("result.json")}, "each run is made once"
 
+    whole = out / "runs" / point["runs"]
+    killed = whole.rename(whole.with_name(f".{whole.name}.{2**22 + 1}.tmp"))  # no process has that number
+    (killed / "result.json").unlink()
+    (killed / "left").touch()
+    assert CliRunner().invoke(cli.app, command).exit_code == 0
+    assert (whole / "left").exists() and not killed.exists(), "a run that was killed is gone on with"
+
 
 def test_validate_refuses_before_it_runs(tmp_path):
     good, bad = write(tmp_path, text=CHEAP), write(tmp_path, ("mean: 1000 N/mm", "mean: 1000 N"), text=CHEAP, name="bad.yaml")
