@@ -16,7 +16,7 @@ INTRODUCTION = """\
 # Cadaver and foam studies
 
 `studies/` holds published experiments as files. `./halofix validate` simulates them and compares; `./halofix check FILE` checks
-one. This page is written by `./halofix validate --publish`.
+one. This page is written by `./halofix validate --publish`; what misses, and why, is in [notes.md](notes.md).
 
 A study of one's own is a file like these:
 
