@@ -127,7 +127,8 @@ def check(files: Files):
 def validate(
     files: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="STUDY...", help="Study files (.yaml), or names of shipped ones (weiser2021); by default all that are shipped.", show_default=False),
+        typer.Argument(metavar="STUDY...", show_default=False,
+                       help="Study files (.yaml), or names of shipped ones (weiser2021); by default all that are shipped."),
     ] = None,
     out: Annotated[Path | None, _out("results/validation")] = None,
     ranks: Ranks = None,
