@@ -434,6 +434,8 @@ class Cycle:
         status = "partial" if self.stuck else "completed"
         if status == "completed" and self.followed:
             self.unloaded = self._unload()
+            if not self.unloaded:
+                self.reason += f"; {self.model.grip.force():.0f} N of the load could not be taken off"
         return status
 
     def _unload(self):
