@@ -323,7 +323,7 @@ def pretend(directory, sweep, force):
     ({"specimen.bmd": "[60 mg/cm^3, 80 mg/cm^3]", "screw.length": "[40 mm, 42 mm]", "screw.pitch": "[2.5 mm, 3 mm]"}, "grid", {"parallel"}),
     ({"specimen.bmd": NORMAL, "screw.length": LENGTH}, "{kind: morris, samples: 8}", {"morris"}),
     ({"specimen.bmd": NORMAL, "screw.length": LENGTH}, "{kind: sobol, samples: 32}", {"sobol"}),
-    ({"specimen.bmd": NORMAL, "screw.length": LENGTH}, "{kind: latin_hypercube, samples: 20}", {"scatter", "foretold", "effects", "shares"}),
+    ({"specimen.bmd": NORMAL, "screw.length": LENGTH}, "{kind: latin_hypercube, samples: 20}", {"scatter", "leave_one_out", "effects", "shares"}),
     ({"specimen.bmd": NORMAL, "screw.length": LENGTH}, "{kind: latin_hypercube, samples: 8}", {"scatter"}),
 ])  # fmt: skip
 def test_figures_choose_themselves(base, tmp_path, parameters, design, expected):
@@ -332,7 +332,7 @@ def test_figures_choose_themselves(base, tmp_path, parameters, design, expected)
             lambda v: v.get("specimen.bmd", 70) * v.get("screw.length", 45) + 10 * v.get("screw.pitch", 2.75))
     text = page.write(out).read_text()
     assert {file.name.split("-")[0] for file in (out / "figures").iterdir()} == expected
-    assert text.count("data:image/png") == len(expected) and ("Emulator" in text) == ("foretold" in expected)
+    assert text.count("data:image/png") == len(expected) and ("Emulator" in text) == ("leave_one_out" in expected)
     assert "<end>" not in text
 
 

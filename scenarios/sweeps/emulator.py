@@ -1,7 +1,7 @@
 """A Gaussian-process emulator of an output over the parameters of a sweep that drew its cases, and what it says.
 
     fitted(plan, table, output) -> Emulator, or None for designs and numbers of cases that allow none
-    Emulator.error()            -> LeaveOneOut: how well each case is foretold by the others
+    Emulator.error()            -> LeaveOneOut: how well each case is predicted from the others
     Emulator.indices()          -> Indices: Sobol indices with 95 % intervals
 
 Inputs are places in the unit cube (the probability of each parameter's value), so that the indices are those of the

@@ -234,13 +234,13 @@ ANALYSES = {
 # -- the emulator ------------------------------------------------------------------------------------------------------
 
 
-def foretold(plan, model, output):
+def leave_one_out(plan, model, output):
     error = model.error
     fig, ax = plt.subplots(figsize=(4.8, 4.4))
     ends = [min(model.values.min(), error.predicted.min()), max(model.values.max(), error.predicted.max())]
     ax.plot(ends, ends, color="#444444", linewidth=0.8)
     ax.errorbar(model.values, error.predicted, yerr=1.96 * error.deviation, fmt="o", ms=4, linewidth=0.7, color=RUN_COLOURS[0])
-    ax.set(xlabel=plain(f"{words(output)}, computed"), ylabel="foretold from the other cases",
+    ax.set(xlabel=plain(f"{words(output)}, computed"), ylabel="predicted from the other cases",
            title=f"error {error.rmse:.3g}, Q² {error.q2:.3f}")
     return fig
 
@@ -279,7 +279,7 @@ def shares(plan, model, output):
 
 
 EMULATED = [
-    (foretold, "each case foretold by the emulator from all the others, with 95 % intervals."),
+    (leave_one_out, "each case predicted by the emulator from all the others (leave-one-out), with 95 % intervals."),
     (effects, "emulator over each parameter, the others at their medians; band: 95 %."),
     (shares, "Sobol indices from the emulator with 95 % intervals: share of the variance of the output that a parameter "
              "explains alone, and with all its interactions."),
