@@ -25,6 +25,7 @@ DRIVEN = 0.3, 0.5  # of the displacement; mm, at least: way of a drive on which 
 PAST_PEAK = 0.97  # of its largest force: there the static curve and a drive end
 UNLOADING = 4  # steps of a reference cycle
 UNLOADING_STEP = 0.05, 0.25, 40  # mm, first and largest step back at the end; most attempts
+LET_GO, NEVER_PAST = 0.1, 0.7  # of the load at the end: with less left the head is let go; of the way to no load: longest step
 BLOCK_GROWTH = 0.12, 0.02  # aimed-at growth of the head displacement over a block: of itself, at least (mm)
 LONGEST_BLOCK = 2.0  # times the one before
 SHORTEST = 0.25  # cycles
@@ -444,14 +445,22 @@ class Cycle:
         Under displacement control: under force control a screw that has been pushed far finds no equilibrium on its way back."""
         march, grip = self.march, self.model.grip
         march.turn()
-        size, peak = UNLOADING_STEP[0], grip.force()
+        size, rest = UNLOADING_STEP[0], LET_GO * grip.force()
         for _ in range(UNLOADING_STEP[2]):
+            before = grip.force()
             outcome = march.attempt(size, lambda: grip.drive(-size))
-            size *= 0.5 if not outcome.converged else 1.5 if outcome.newton <= 8 else 1.0
-            size = min(size, UNLOADING_STEP[1])
-            if grip.force() <= 0.1 * peak:
+            if not outcome.converged:
+                size *= 0.5
+                continue
+            fallen, moved = before - grip.force(), size
+            size = min(size * (1.5 if outcome.newton <= 8 else 1.0), UNLOADING_STEP[1])
+            if fallen > 0.0:
+                size = min(size, NEVER_PAST * moved * grip.force() / fallen)
+            if grip.force() <= rest:
                 march.turn()
-                return march.attempt(1.0, lambda: grip.press(0.0)).converged
+                if march.attempt(1.0, lambda: grip.press(0.0)).converged:
+                    return True
+                rest = 0.5 * grip.force()  # not from so high a load at once
         return False
 
     def tables(self):

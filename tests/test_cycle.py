@@ -258,6 +258,26 @@ def test_static_curve_ends_when_it_has_shown_the_capacity(force, ends):
     assert ends is None
 
 
+@pytest.mark.parametrize("bearable, released", [(20.0, True), (3.0, True), (-1.0, False)])
+def test_a_head_that_cannot_be_let_go_is_driven_further_back(bearable, released):
+    """A screw of 100 N/mm driven back from 200 N; letting go finds an equilibrium only from `bearable` N or less."""
+    step, pressed = object.__new__(Cycle), []
+    head = SimpleNamespace(u=2.0)
+    step.model = SimpleNamespace(grip=SimpleNamespace(force=lambda: 100.0 * head.u, drive=lambda amount: ("drive", amount), press=lambda load: ("press", load)))
+
+    def attempt(size, move):
+        what, amount = move()
+        if what == "press":
+            pressed.append(100.0 * head.u)
+            return SimpleNamespace(converged=abs(pressed[-1]) <= bearable, newton=5)
+        head.u += amount
+        return SimpleNamespace(converged=True, newton=10)
+
+    step.march = SimpleNamespace(turn=lambda: None, attempt=attempt)
+    assert step._unload() == released and pressed[0] <= 20.0
+    assert (pressed[-1] <= bearable) == released and sorted(pressed, reverse=True) == pressed and pressed[-1] >= 0.0
+
+
 def test_half_the_tolerance_changes_little(toggled, tmp_path):
     half = solve(prepare(tmp_path / "half", tolerance=0.02))
     assert half["cycles_to_loosening"] == pytest.approx(toggled[0]["cycles_to_loosening"], rel=0.05)
