@@ -166,7 +166,7 @@ class Interface:
         return self._tangent(np.where(self.closed, np.inf, 0.0), False)
 
     def secant(self):
-        """Tangent (n, dim, dim) with the secant |t_t| / |g_t| of sliding points along their slip, where the tangent has nothing.
+        """Tangent (n, dim, dim) with the secant |t_t| / |g_t - slip| of sliding points along their slip, where the tangent has nothing.
 
         Friction's potential lies below the parabola of its secant, so that a step with it never goes too far (Kacanov's method)."""
         return self._tangent(self._bound(), True)

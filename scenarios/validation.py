@@ -34,7 +34,8 @@ def validate(files=(), out=None, ranks=None, resolution=None, samples=None, run=
     """Compare studies with simulations of them; returns the content of validation.json.
 
     files: paths of studies, or names of shipped ones; none: all that are shipped; out: directory, by default
-    results/validation; samples: of the open inputs, for each arm (None: 8 of axisymmetric arms, none of others); run: False uses only results that are there; ablation: each study with deliberately wrong models as well.
+    results/validation; samples: of the open inputs, for each arm (None: 8 of axisymmetric arms, none of others); run:
+    False uses only results that are there; ablation: each study with deliberately wrong models as well.
     Raises BadInput if any study has anything wrong with it, before the first run.
     """
     begun = time.monotonic()
