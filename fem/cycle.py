@@ -3,10 +3,10 @@
 Each block jumps over dN cycles. From the peak of the last block follow the fatigue rates; damage and ratchet strain grow by
 them, the new peak is solved in force control, and the rates there give the error of the jump (Euler against Heun, as a
 volume of damaged bone). The block is taken with Heun's damage, and the rates of its end are those of the next one: what Heun has
-corrected since changes them by no more than the order of the error. Now and then a reference cycle is solved down to its minimum: stiffness and micromotion come from it.
+corrected since changes them by no more than the order of the error. Now and then a reference cycle is solved down to its minimum:
+stiffness and micromotion come from it.
 
-A step that does not converge is no failure of the screw: the screw is then driven on under displacement control with the
-same damage, and has failed only if the largest force on that way stays below the load.
+Failure is only what a drive under displacement control with the same damage has confirmed (`fem.loadpath`).
 """
 
 import numpy as np
@@ -15,20 +15,15 @@ from fem.curve import Curve, secant_stiffness
 from fem.fatigue import Fatigue
 from fem.halo import Halo
 from fem.interface import motion
+from fem.loadpath import PAST_PEAK, SMALLEST, LoadPath
 from fem.march import March
+from fem.waveform import SHORTEST, Waveform
 
 STATIC_STEP = 0.02, 0.25, 0.02  # mm, first and largest of the static curve; smallest, as a share of the displacement
 PLATEAU = 1.0, 0.01  # mm; share by which the largest force must grow on so long a way, or the static curve has shown the capacity
-SMALLEST = 1e-3  # mm: below this displacement control finds no equilibrium either
-DRIVE_STEP = 0.01, 0.05, 0.25  # mm, at least; of the displacement; mm, at most: steps of a drive under the load of the cycles
-DRIVEN = 0.3, 0.5  # of the displacement; mm, at least: way of a drive on which the screw must find the load again
-PAST_PEAK = 0.97  # of its largest force: there the static curve and a drive end
 UNLOADING = 4  # steps of a reference cycle
-UNLOADING_STEP = 0.05, 0.25, 40  # mm, first and largest step back at the end; most attempts
-LET_GO, NEVER_PAST = 0.1, 0.7  # of the load at the end: with less left the head is let go; of the way to no load: longest step
 BLOCK_GROWTH = 0.12, 0.02  # aimed-at growth of the head displacement over a block: of itself, at least (mm)
 LONGEST_BLOCK = 2.0  # times the one before
-SHORTEST = 0.25  # cycles
 THRESHOLDS = (0.5, 1.0, 2.0)  # mm of head displacement, reported beside the protocol's stop
 REFERENCE_GROWTH, REFERENCE_UNTIL = 1.6, 1.2  # of the head displacement between two reference cycles; mm, the last one
 FINE_REFERENCE = 1.1  # growth between two reference cycles where a loss of stiffness ends the step
@@ -52,6 +47,7 @@ class Cycle:
         self.unloaded = None
         self.followed = problem.get("followed", False)  # by a further test of the specimen as it is
         self.march = March(model, solver, clock, model.grip)
+        self.path, self.waveform = LoadPath(self.march), Waveform(loading)
         self.fatigue = Fatigue(model, problem["laws"], (problem.get("cortex") or {}).get("fatigue"))
         self.halo = Halo(model, problem)
         self.static, self.blocks, self.reference = Curve(), Curve(), Curve()
@@ -66,22 +62,6 @@ class Cycle:
         stop = loading["stop"]
         self.limit = stop.get("head_displacement_mm")
 
-    # ---- the protocol -------------------------------------------------------------------------------------------
-
-    def peak_load(self, cycles):
-        """Peak load (N) of cycle number `cycles` (the first is 0)."""
-        l = self.loading
-        if l.get("ramp_N_per_cycle"):
-            return l["start_N"] + l["ramp_N_per_cycle"] * cycles
-        if l.get("step_N"):
-            return l["start_N"] + l["step_N"] * np.floor(cycles / l["every_cycles"] + 1e-9)
-        return l["start_N"]
-
-    def minimum_load(self, peak):
-        """Load (N) to which a cycle of this peak load goes back."""
-        l = self.loading
-        return l["minimum_N"] if l.get("minimum_N") is not None else l["ratio"] * peak
-
     # ---- the step -----------------------------------------------------------------------------------------------
 
     def run(self):
@@ -90,7 +70,7 @@ class Cycle:
             self._static_curve()
             self.watch.checkpoint(self, 0)
         if not self.blocks.rows:
-            held = self._load_to(self.peak_load(0.0))
+            held = self._pressed(self.waveform.peak(0.0))
             self._record(0.0)
             if not held:
                 return self._end()
@@ -147,69 +127,37 @@ class Cycle:
         """Whether the static curve has fallen, or runs level above the first load of the cycles."""
         u, f = self.static.column("displacement_mm"), self.static.column("force_N")
         earlier = f[u <= u[-1] - PLATEAU[0]]
-        level = len(earlier) and self.peak_load(0.0) < f.max() < (1.0 + PLATEAU[1]) * earlier.max()
+        level = len(earlier) and self.waveform.peak(0.0) < f.max() < (1.0 + PLATEAU[1]) * earlier.max()
         return f[-1] < PAST_PEAK * f.max() or bool(level)
 
     def _static_row(self):
         grip = self.model.grip
         self.static.add(displacement_mm=grip.displacement(), force_N=grip.force(), angle_deg=grip.angle())
 
-    def _load_to(self, load):
-        """Force control from the present load to `load`; False if the screw has failed on the way."""
-        march, grip = self.march, self.model.grip
-        march.turn()
-        start = grip.load
-        size = 0.25 * (load - start)
-        while abs(grip.load - load) > 1e-9:
-            left = load - grip.load
-            size = np.sign(left) * min(abs(size), abs(left))
-            outcome = march.attempt(abs(size), lambda: grip.press(grip.load + size))
-            if outcome.converged:
-                size *= 1.5 if outcome.newton <= 8 else 1.0
-            else:
-                size *= 0.5
-                if abs(size) < 0.01 * abs(load - start):
-                    return self._drive_through(load)
-        march.turn()
-        return True
+    def _pressed(self, load):
+        return self._held(self.path.press(load, self.limit), load)
 
-    def _drive_through(self, load):
-        """Displacement control until the force reaches `load` (then True, under force control) or the screw has failed."""
-        march, grip = self.march, self.model.grip
-        march.turn()
-        highest, began, outcome = 0.0, grip.displacement(), None
-        size = max(DRIVE_STEP[0], DRIVE_STEP[1] * began)
-        end = min(began + max(DRIVEN[0] * began, DRIVEN[1]), max(self.limit or np.inf, began + DRIVEN[1]))
-        while size > SMALLEST and grip.displacement() < end and grip.force() >= PAST_PEAK * highest:
-            outcome = march.attempt(size, lambda: grip.drive(size))
-            if not outcome.converged:
-                size *= 0.5
-                continue
-            highest = max(highest, grip.force())
-            if grip.force() >= load:
-                march.turn()
-                outcome = march.attempt(1.0, lambda: grip.press(load))
-                march.turn()
-                if outcome.converged:
-                    return True
-                break
-            size = min(1.5 * size, DRIVE_STEP[2]) if outcome.newton <= 12 else size
-        if grip.displacement() >= end or grip.force() < PAST_PEAK * highest:
+    def _driven(self, load):
+        return self._held(self.path.drive(load, self.limit), load)
+
+    def _held(self, drive, load):
+        """Whether the head has come to `load` (N); notes failure, or that neither was shown."""
+        at = self.model.grip.displacement()
+        if drive.stuck:
+            self.stuck = True
+            self.reason = f"no equilibrium was found at {at:.2f} mm after {self.cycles:.0f} cycles: {drive.reason}"
+        elif not drive.held:
             self.loosened = self.cycles, float(load)
             self.confirmed = "static capacity below the load, displacement control"
-            self.reason = (f"the screw holds at most {highest:.0f} N under displacement control up to {grip.displacement():.1f} mm, "
+            self.reason = (f"the screw holds at most {drive.highest:.0f} N under displacement control up to {at:.1f} mm, "
                            f"less than the load of {load:.0f} N")
-        else:
-            self.stuck = True
-            self.reason = (f"no equilibrium was found at {grip.displacement():.2f} mm after {self.cycles:.0f} cycles: "
-                           f"{outcome.reason}")
-        return False
+        return drive.held
 
     def _block(self):
         """One jump over cycles; False when the step is over for another reason than a stop criterion."""
         march, grip, fatigue, tolerance = self.march, self.model.grip, self.fatigue, self.loading["tolerance"]
-        if abs(self.peak_load(self.cycles) - grip.load) > 1e-6:  # the rise of a stepped load
-            held = self._load_to(self.peak_load(self.cycles))
+        if abs(self.waveform.peak(self.cycles) - grip.load) > 1e-6:  # the rise of a stepped load
+            held = self._pressed(self.waveform.peak(self.cycles))
             self.known = None
             self._record(0.0)
             return held
@@ -221,7 +169,7 @@ class Cycle:
         if bonds[0] > LARGEST_DEBONDING * bonds[1]:
             self.block *= max(LARGEST_DEBONDING * bonds[1] / bonds[0], 0.1)
         while True:
-            cycles, load = self._reach(max(self.block, SHORTEST))
+            cycles, load = self.waveform.reach(self.cycles, max(self.block, SHORTEST))
             jump = fatigue.jump(rate * cycles, flow)
             outcome = march.attempt(cycles, lambda: grip.press(load), jump)
             if not outcome.converged:
@@ -232,7 +180,7 @@ class Cycle:
                 omega = fatigue.omega
                 self._tire(jump)
                 self.cycles += cycles
-                held = self._drive_through(load)
+                held = self._driven(load)
                 if self.stuck and cycles > SHORTEST:  # not with so much damage at once
                     self.cycles -= cycles
                     self._undrive(before, omega)
@@ -268,7 +216,7 @@ class Cycle:
     def _rates(self):
         """Rates of omega (points,) and flow directions (n, nq, 6) of the cycle whose peak has just been solved."""
         load = self.model.grip.load
-        x, flow = self.fatigue.measure(self.model.swing(self.march.solver, load - self.minimum_load(load)))
+        x, flow = self.fatigue.measure(self.model.swing(self.march.solver, load - self.waveform.minimum(load)))
         return self.fatigue.rate(x), flow
 
     def _tire(self, jump):
@@ -288,7 +236,7 @@ class Cycle:
         last = self.cycles + left * cycles / grown
         if last > self.loading["stop"]["cycles"]:
             return False
-        self.loosened = last, float(self.peak_load(last))
+        self.loosened = last, float(self.waveform.peak(last))
         self.confirmed = "head creeps to the stop at equilibrium"
         self.reason = (f"the head moved by {grown / cycles:.2g} mm a cycle at {self.model.grip.displacement():.1f} mm: at the most "
                        f"{last - self.cycles:.0f} cycles more bring it to {self.limit:g} mm")
@@ -302,7 +250,7 @@ class Cycle:
         self.next_check = (1.0 + RUNAWAY) * self.cycles
         rate, flow = self.known = self.known or self._rates()
         self._tire(fatigue.jump(rate * RUNAWAY * self.cycles, flow))
-        if not self._drive_through(self.peak_load(self.next_check)) and self.loosened:
+        if not self._driven(self.waveform.peak(self.next_check)) and self.loosened:
             self.loosened = self.next_check, self.loosened[1]
             self._record(0.0)
             return True
@@ -322,17 +270,6 @@ class Cycle:
             return u >= FINE_REFERENCE * self.reference.rows[-1]["head_displacement_mm"] if self.reference.rows else True
         return self.next_reference <= u <= REFERENCE_UNTIL
 
-    def _reach(self, cycles):
-        """(cycles, their peak load): not over the protocol's end, and not over a rise of a stepped load."""
-        stop, l = self.loading["stop"], self.loading
-        cycles = min(cycles, stop["cycles"] - self.cycles)
-        if stop.get("load_N") and l.get("ramp_N_per_cycle"):
-            cycles = min(cycles, max((stop["load_N"] - self.peak_load(self.cycles)) / l["ramp_N_per_cycle"], SHORTEST))
-        if l.get("step_N"):
-            rise = l["every_cycles"] * (np.floor(self.cycles / l["every_cycles"] + 1e-9) + 1.0)
-            return min(cycles, rise - self.cycles), self.model.grip.load
-        return cycles, self.peak_load(self.cycles + cycles)
-
     def _error(self, better, plain):
         """Volume of the damage by which two estimates differ, over the volume of damage."""
         w = self.fatigue.weights
@@ -343,10 +280,10 @@ class Cycle:
         """Unload to the minimum; everything is as before afterwards. The way back up would cost as much and change nothing here."""
         march, grip, i = self.march, self.model.grip, self.model.interface
         before = march.mark()
-        peak, low, at = grip.load, self.minimum_load(grip.load), grip.displacement()
+        peak, low, at = grip.load, self.waveform.minimum(grip.load), grip.displacement()
         jump, angle = i.jump.copy(), grip.angle()
         march.turn()
-        if all(self._ease(load) for load in np.linspace(peak, low, UNLOADING + 1)[1:]) and grip.displacement() < at:
+        if all(self.path.ease(load) for load in np.linspace(peak, low, UNLOADING + 1)[1:]) and grip.displacement() < at:
             moved = motion(i, i.jump - jump, self.model.comm)
             change = at - grip.displacement()
             self.reference.add(cycles=self.cycles, peak_load_N=peak, minimum_load_N=low, head_displacement_mm=at,
@@ -355,14 +292,6 @@ class Cycle:
                                opening_um=moved.get("mean_opening_um"), angle_range_deg=angle - grip.angle())
         march.back(before)
         self.next_reference = REFERENCE_GROWTH * at
-
-    def _ease(self, load, depth=0):
-        """One step to `load` under force control, halved up to twice; False where no equilibrium is found."""
-        grip = self.model.grip
-        start = grip.load
-        if self.march.attempt(abs(load - start), lambda: grip.press(load)).converged:
-            return True
-        return depth < 2 and self._ease(0.5 * (start + load), depth + 1) and self._ease(load, depth + 1)
 
     # ---- what is recorded ---------------------------------------------------------------------------------------
 
@@ -426,7 +355,7 @@ class Cycle:
             return self.loosened if self.loosened and displacement <= (self.limit or np.inf) and u[-1] < displacement else None
         k = past[0]
         cycles = n[k] if k == 0 else np.interp(displacement, u[k - 1 : k + 1], n[k - 1 : k + 1])
-        load = self.blocks.rows[k]["peak_load_N"] if self.loading.get("step_N") else self.peak_load(cycles)
+        load = self.blocks.rows[k]["peak_load_N"] if self.loading.get("step_N") else self.waveform.peak(cycles)
         return float(cycles), float(load)
 
     def _end(self):
@@ -434,34 +363,10 @@ class Cycle:
         self.watch.peak()
         status = "partial" if self.stuck else "completed"
         if status == "completed" and self.followed:
-            self.unloaded = self._unload()
+            self.unloaded = self.path.let_go()
             if not self.unloaded:
                 self.reason += f"; {self.model.grip.force():.0f} N of the load could not be taken off"
         return status
-
-    def _unload(self):
-        """Drive the head back until it carries no load; True if that was reached.
-
-        Under displacement control: under force control a screw that has been pushed far finds no equilibrium on its way back."""
-        march, grip = self.march, self.model.grip
-        march.turn()
-        size, rest = UNLOADING_STEP[0], LET_GO * grip.force()
-        for _ in range(UNLOADING_STEP[2]):
-            before = grip.force()
-            outcome = march.attempt(size, lambda: grip.drive(-size))
-            if not outcome.converged:
-                size *= 0.5
-                continue
-            fallen, moved = before - grip.force(), size
-            size = min(size * (1.5 if outcome.newton <= 8 else 1.0), UNLOADING_STEP[1])
-            if fallen > 0.0:
-                size = min(size, NEVER_PAST * moved * grip.force() / fallen)
-            if grip.force() <= rest:
-                march.turn()
-                if march.attempt(1.0, lambda: grip.press(0.0)).converged:
-                    return True
-                rest = 0.5 * grip.force()  # not from so high a load at once
-        return False
 
     def tables(self):
         return {"static.csv": self.static.rows, "cycles.csv": self.blocks.rows, "reference.csv": self.reference.rows}

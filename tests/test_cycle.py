@@ -29,8 +29,10 @@ from fem.cycle import Cycle  # noqa: E402
 from fem.domain import Domain  # noqa: E402
 from fem.halo import Halo  # noqa: E402
 from fem.linear import LinearSolver  # noqa: E402
+from fem.loadpath import Drive, LoadPath  # noqa: E402
 from fem.model import Model  # noqa: E402
 from fem.output import Clock, Watch, read_mesh  # noqa: E402
+from fem.waveform import Waveform  # noqa: E402
 from materials.density import Density, Kind  # noqa: E402
 from materials.law import quadric  # noqa: E402
 from materials.problem import problem  # noqa: E402
@@ -178,11 +180,23 @@ def test_a_head_that_creeps_to_the_stop_has_loosened(pace, loosened):
     step = object.__new__(Cycle)
     step.limit, step.cycles, step.loosened = 5.4, 1000.0, None
     step.loading = {"start_N": 100.0, "ramp_N_per_cycle": 0.1, "stop": {"cycles": 5000}}
+    step.waveform = Waveform(step.loading)
     step.model = SimpleNamespace(grip=SimpleNamespace(displacement=lambda: 3.0))
     assert step._creeps(2.0, 2.0 * pace) == (loosened is not None)
     assert step.loosened == (loosened and pytest.approx(loosened))
     step.loading["stop"]["cycles"] = 1002
     assert not step._creeps(2.0, 2.0 * pace)  # the protocol ends before
+
+
+@pytest.mark.parametrize("loading, done, reached", [
+    ({"ramp_N_per_cycle": 0.1}, 30.0, (40.0, 107.0)), ({"ramp_N_per_cycle": 0.1, "stop": {"cycles": 50}}, 30.0, (20.0, 105.0)),
+    ({"ramp_N_per_cycle": 0.1, "stop": {"cycles": 900, "load_N": 104.0}}, 30.0, (10.0, 104.0)), ({}, 30.0, (40.0, 100.0)),
+    ({"step_N": 25.0, "every_cycles": 250}, 230.0, (20.0, 100.0)), ({"step_N": 25.0, "every_cycles": 250}, 250.0, (40.0, 125.0))])
+def test_a_block_ends_where_the_protocol_does(loading, done, reached):
+    """40 cycles are asked for: not over the last cycle, the last load, or a rise of a stepped load."""
+    wave = Waveform({"start_N": 100.0, "ratio": 0.1, "stop": {"cycles": 900}} | loading)
+    assert wave.reach(done, 40.0) == pytest.approx(reached)
+    assert wave.minimum(wave.peak(done)) == pytest.approx(0.1 * wave.peak(done))
 
 
 def test_a_screw_loosens_below_its_static_capacity(toggled):
@@ -225,7 +239,7 @@ def test_a_drive_with_too_much_damage_at_once_is_tried_with_less():
     step, backs, drives = object.__new__(Cycle), [], []
     step.cycles, step.block, step.known, step.stuck, step.reason = 1000.0, 100.0, (1.0, None), False, ""
     step.limit, step.loading = None, {"tolerance": 0.02, "start_N": 100.0, "ramp_N_per_cycle": 0.1, "stop": {"cycles": 5000}}
-    step.clock = lambda name: nullcontext()
+    step.clock, step.waveform = (lambda name: nullcontext()), Waveform(step.loading)
     grip = SimpleNamespace(load=200.0, displacement=lambda: 2.0, press=None)
     step.model = SimpleNamespace(grip=grip, comm=SimpleNamespace(allreduce=lambda x: x), interface=SimpleNamespace(tired_share=lambda n: (0.0, 1.0)))
     step.march = SimpleNamespace(mark=lambda: "mark", back=backs.append, attempt=lambda *_: SimpleNamespace(converged=False))
@@ -233,12 +247,11 @@ def test_a_drive_with_too_much_damage_at_once_is_tried_with_less():
     step._tire = lambda jump: setattr(step.fatigue, "omega", jump.omega)
     step._record, step._runs_away = (lambda error: None), (lambda: False)
 
-    def drive(load):
+    def drive(load, limit):
         drives.append((step.cycles, step.fatigue.omega, load))
-        step.stuck = step.cycles > 1005.0
-        return not step.stuck
+        return Drive(held=step.cycles <= 1005.0, stuck=step.cycles > 1005.0)
 
-    step._drive_through = drive
+    step.path = SimpleNamespace(drive=drive)
     assert step._block()
     assert drives == [(1000.0 + n, 7.0 + n, pytest.approx(200.0 + 0.1 * n)) for n in (12.5, 6.25, 3.125)]
     assert backs == ["mark", "mark"] and (step.cycles, step.fatigue.omega, step.stuck) == (1003.125, 10.125, False)
@@ -249,7 +262,7 @@ def test_a_drive_with_too_much_damage_at_once_is_tried_with_less():
 def test_static_curve_ends_when_it_has_shown_the_capacity(force, ends):
     """On a plateau after 1 mm, below the first load of the cycles not, nor while it rises by 2 %; past a peak at once."""
     step = object.__new__(Cycle)
-    step.loading, step.static = {"start_N": 100.0}, Curve()
+    step.waveform, step.static = Waveform({"start_N": 100.0}), Curve()
     for u in np.arange(0.0, 5.01, 0.1):
         step.static.add(displacement_mm=u, force_N=force(u))
         if step._capacity_shown():
@@ -261,9 +274,8 @@ def test_static_curve_ends_when_it_has_shown_the_capacity(force, ends):
 @pytest.mark.parametrize("bearable, released", [(20.0, True), (3.0, True), (-1.0, False)])
 def test_a_head_that_cannot_be_let_go_is_driven_further_back(bearable, released):
     """A screw of 100 N/mm driven back from 200 N; letting go finds an equilibrium only from `bearable` N or less."""
-    step, pressed = object.__new__(Cycle), []
-    head = SimpleNamespace(u=2.0)
-    step.model = SimpleNamespace(grip=SimpleNamespace(force=lambda: 100.0 * head.u, drive=lambda amount: ("drive", amount), press=lambda load: ("press", load)))
+    pressed, head = [], SimpleNamespace(u=2.0)
+    grip = SimpleNamespace(force=lambda: 100.0 * head.u, drive=lambda amount: ("drive", amount), press=lambda load: ("press", load))
 
     def attempt(size, move):
         what, amount = move()
@@ -273,8 +285,8 @@ def test_a_head_that_cannot_be_let_go_is_driven_further_back(bearable, released)
         head.u += amount
         return SimpleNamespace(converged=True, newton=10)
 
-    step.march = SimpleNamespace(turn=lambda: None, attempt=attempt)
-    assert step._unload() == released and pressed[0] <= 20.0
+    path = LoadPath(SimpleNamespace(turn=lambda: None, attempt=attempt, grip=grip))
+    assert path.let_go() == released and pressed[0] <= 20.0
     assert (pressed[-1] <= bearable) == released and sorted(pressed, reverse=True) == pressed and pressed[-1] >= 0.0
 
 

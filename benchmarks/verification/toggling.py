@@ -262,10 +262,10 @@ STEPS = 4
 def block(self):
     grip, fatigue = self.model.grip, self.fatigue
     growth, flow = self._rates()
-    peak, low, load = grip.load, self.minimum_load(grip.load), self.peak_load(self.cycles + 1)
+    peak, low, load = grip.load, self.waveform.minimum(grip.load), self.waveform.peak(self.cycles + 1)
     for way in (np.linspace(peak, low, STEPS + 1)[1:], np.linspace(low, load, STEPS + 1)[1:-1]):
         self.march.turn()
-        assert all(self._ease(to) for to in way)
+        assert all(self.path.ease(to) for to in way)
     jump = fatigue.jump(growth, flow)
     assert self.march.attempt(load - grip.load, lambda: grip.press(load), jump).converged
     fatigue.omega = jump.omega
