@@ -64,14 +64,16 @@ def _materials():
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
-def carry_out(plan, ranks, resolution):
-    """Result of a planned case, run now, or gone on with if it was killed; (None, why) if it could not be run."""
+def carry_out(plan, ranks, resolution, shared):
+    """Result of a planned case, run now, or gone on with if it was killed; (None, why) if it could not be run.
+
+    shared: `scenarios.shared.Shared` of the meshes and first tests that cases have in common."""
     try:
         if _begun(plan.directory):
-            return runner.resume(plan.directory, ranks), ""
+            return runner.resume(plan.directory, ranks, shared), ""
         path = plan.directory / "scenario.yaml"
         return runner.carried_out(path, plan.scenario, plan.case.text, plan.directory,
-                                  runner.How(ranks, resolution, edits=plan.edits)), ""
+                                  runner.How(ranks, resolution, shared, edits=plan.edits)), ""
     except (BadInput, Environment) as error:
         return None, str(error)
 

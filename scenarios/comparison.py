@@ -6,10 +6,12 @@
 import csv
 from pathlib import Path
 import shutil
+import tempfile
 
 from scenarios import runner
 from scenarios import solve as solver
 from scenarios.result import COLUMNS, Comparison
+from scenarios.shared import Shared
 from scenarios.trouble import BadInput, Environment
 
 _NUMBERS = (
@@ -21,7 +23,8 @@ _NUMBERS = (
 def compare(paths, out=None, ranks=None, resolution=None):
     """Carry out several scenarios into `out`/<stem of the file>, write comparison.csv and report.html there.
 
-    All files are checked before the first one runs; a run that fails does not keep the others from running.
+    All files are checked before the first one runs; a run that fails does not keep the others from running. A first test that
+    several scenarios have in common, such as the cycling before each revision, is solved once.
     """
     paths = [Path(path) for path in paths]
     stems = [path.stem for path in paths]
@@ -39,17 +42,19 @@ def compare(paths, out=None, ranks=None, resolution=None):
     directory = Path(out) if out is not None else Path("results") / "comparison"
     directory.mkdir(parents=True, exist_ok=True)
     rows = []
-    for path, (scenario, text) in zip(paths, checked, strict=True):
-        row = {"scenario": path.stem, "name": scenario.name}
-        try:
-            result = runner.carried_out(path, scenario, text, directory / path.stem, runner.How(ranks, resolution))
-        except (BadInput, Environment, OSError) as error:
-            rows.append(row | {"status": "failed", "reason": str(error)})
-            _forget(directory / path.stem)
-            continue
-        rows.append(row | {key: result.summary.get(key) for key in ("status", "reason", *_NUMBERS)})
-        if result.summary.get("interrupted"):
-            break
+    with tempfile.TemporaryDirectory(dir=directory, prefix=".shared") as shared:
+        how = runner.How(ranks, resolution, Shared(Path(shared), steps=True))
+        for path, (scenario, text) in zip(paths, checked, strict=True):
+            row = {"scenario": path.stem, "name": scenario.name}
+            try:
+                result = runner.carried_out(path, scenario, text, directory / path.stem, how)
+            except (BadInput, Environment, OSError) as error:
+                rows.append(row | {"status": "failed", "reason": str(error)})
+                _forget(directory / path.stem)
+                continue
+            rows.append(row | {key: result.summary.get(key) for key in ("status", "reason", *_NUMBERS)})
+            if result.summary.get("interrupted"):
+                break
     _write_comparison(directory / "comparison.csv", rows)
     runner.write_report(directory)
     return Comparison(directory)

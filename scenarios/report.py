@@ -110,7 +110,7 @@ def _step_view(step, anew):
         "title": step.title, "failure": kind, "evidence": evidence,
         "numbers": [(text, _unit(unit), _number(step.number(key), form)) for key, text, unit, form
                     in NUMBERS[step.kind]],
-        "stopped": step.numbers.get("stopped_because") or "",
+        "stopped": step.numbers.get("stopped_because") or "", "taken_over": step.numbers.get("taken_over"),
         "figures": {what: inline(path) for what, path in _figures(step, anew).items()},
         "balance": _balance(step),
         "quality": [(text, _number(step.number(key), form)) for key, text, form in QUALITY

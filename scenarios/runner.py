@@ -2,7 +2,7 @@
 
     run(path, out, ranks, resolution)       -> Result
     resume(directory, ranks)                -> Result
-    prepare_mesh(path, resolution, cache)   makes the mesh that runs with the same cache and geometry share
+    prepare_mesh(path, resolution, cache)   makes the mesh that runs with the same `shared.Shared` and geometry share
     mesh(path, out, resolution, export)     -> lines to print
     report(directory)                       -> path of the report
 """
@@ -28,6 +28,7 @@ from scenarios.failure import judge
 from scenarios.loader import BadScenario, read
 from scenarios.progress import progress
 from scenarios.result import SCHEMA, Result
+from scenarios.shared import MESH, Shared, keep, link_mesh, take
 from scenarios.trouble import BadInput, Environment
 from scenarios.unfinished import left, unfinished
 
@@ -42,13 +43,13 @@ class How:
     """How a scenario is carried out.
 
     ranks: processes to solve on (None: as many as suit the model and the machine); resolution: in place of the file's; cache:
-    directory of meshes that runs with equal geometry share; reported: with figures and report.html; edits: changes to the posed
+    `shared.Shared` of meshes and first tests that runs have in common; reported: with figures and report.html; edits: changes to the posed
     problem, see materials.ablation.
     """
 
     ranks: int | None = None
     resolution: str | None = None
-    cache: str | None = None
+    cache: Shared | None = None
     reported: bool = True
     edits: dict | None = None
 
@@ -162,7 +163,7 @@ def mesh(path, out=None, resolution=None, export=None):
 def prepare_mesh(path, resolution, cache):
     """Mesh the scenario in `path`, as its first step finds it, into `cache`, for the runs that share it."""
     scenario, _ = checked(path, resolution)
-    with tempfile.TemporaryDirectory(dir=cache) as directory:
+    with tempfile.TemporaryDirectory(dir=cache.directory) as directory:
         _mesh(path, scenario, stages(scenario)[0], Path(directory), cache=cache)
 
 
@@ -252,40 +253,16 @@ def _mesh(path, scenario, stage, directory, made=None, cache=None):
     from meshes.labmesh import LabMesh
 
     found = parts(scenario, stage, made)
-    kept = Path(cache) / mesh_key(found) if cache and made is None else None
-    if kept and kept.is_dir():
-        _link_mesh(kept, directory)
+    kept = cache.mesh(mesh_key(found)) if cache and made is None else None
+    if kept and take(kept, directory):
         return found, LabMesh.load(directory / "mesh.npz")
     with _mesh_errors(path):
         lab_mesh = meshes.build(found.specimen, found.screw, found.halo, found.cement, found.resolution, found.model)
         lab_mesh.save(directory / "mesh.npz")
         lab_mesh.to_msh(directory / "mesh.msh")
     if kept:
-        _keep_mesh(directory, kept)
+        keep(directory, kept, MESH.__contains__)
     return found, lab_mesh
-
-
-def _link_mesh(source, target):
-    """The mesh of directory `source` in directory `target` as well."""
-    for name in ("mesh.npz", "mesh.msh"):
-        (target / name).unlink(missing_ok=True)
-        try:
-            os.link(source / name, target / name)
-        except OSError:  # not every file system has hard links
-            shutil.copy(source / name, target / name)
-
-
-def _keep_mesh(directory, kept):
-    """Put the mesh of `directory` into the cache; if another run has been faster with the same mesh, its stays."""
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=kept.parent, prefix="."))
-    try:
-        _link_mesh(directory, temporary)
-        temporary.rename(kept)
-    except OSError:
-        shutil.rmtree(temporary)
-        if not kept.is_dir():
-            raise
 
 
 def _solved(path, scenario, stage, directory, ranks, how, show):
@@ -298,15 +275,30 @@ def _solved(path, scenario, stage, directory, ranks, how, show):
     if _read_json(folder / "problem.json") is None:
         show.stage(f"{stage.kind}: meshing")
         _prepare(path, scenario, stage, directory, how)
+    first, *later = stages(scenario)
+    kept = how.cache.step(folder, ranks) if how.cache and later and stage == first else None
+    if kept and take(kept, folder):
+        show.stage(f"{stage.kind}: the same as in an earlier run, taken over")
+        return _taken_over(folder)
     show.stage(f"{stage.kind}: solving")
     code = solver.solve(folder, ranks, show.step)
     words = solver.last_words(folder)
     outcome = _read_json(folder / "outcome.json")
     if outcome is not None and code in (solver.COMPLETED, solver.STOPPED_SHORT):
+        if kept and outcome["status"] == "completed":
+            keep(folder, kept)
         return outcome
     if code == solver.ENVIRONMENT:
         return {"status": "failed", "reason": words or "the solver could not be started as asked", "exit_code": 4}
     return left(folder, stage, f"the solver ended unexpectedly (code {code})" + (f": {words}" if words else ""))
+
+
+def _taken_over(folder):
+    """Outcome of a test that another run has solved; its time is counted there."""
+    outcome = _read_json(folder / "outcome.json")
+    outcome |= {"step": outcome["step"] | {"taken_over": True}, "seconds": {}, "seconds_total": 0.0}
+    _write_json(folder / "outcome.json", outcome)
+    return outcome
 
 
 def _prepare(path, scenario, stage, directory, how):
@@ -323,7 +315,7 @@ def _prepare(path, scenario, stage, directory, how):
         start = {"from": f"../{before.folder}", "same_mesh": same}
     if start and start["same_mesh"]:
         found = parts(scenario, stage, made)
-        _link_mesh(earlier, folder)
+        link_mesh(earlier, folder)
         lab_mesh = LabMesh.load(folder / "mesh.npz")
     else:
         found, lab_mesh = _mesh(path, scenario, stage, folder, made, how.cache)

@@ -19,6 +19,7 @@ from scenarios import case_runs, comparing, open_inputs, runner, specimen_table,
 from scenarios.agreement import agreement
 from scenarios import solve as solver
 from scenarios.provenance import git_state, version
+from scenarios.shared import Shared
 from scenarios.solve import ROOT
 from scenarios.study import Case, arm_text
 from scenarios.trouble import BadInput
@@ -54,7 +55,10 @@ def validate(files=(), out=None, ranks=None, resolution=None, samples=None, run=
         for study, folder in studies
         for name, edits in variants.items()
     }
-    failed = _carry_out([plan for group in plans.values() for plan in group], ranks, resolution) if run else {}
+    failed = {}
+    if run:
+        shared = Shared(out / "shared", steps=True)
+        failed = _carry_out([plan for group in plans.values() for plan in group], ranks, resolution, shared)
     content = {
         "schema": 1,
         "halofix": {"version": version(), **git_state()},
@@ -125,7 +129,7 @@ def _plans(study, folder, runs, resolution, samples, edits):
     return found
 
 
-def _carry_out(plans, ranks, resolution):
+def _carry_out(plans, ranks, resolution, shared):
     """Run what is not there, nominal cases before samples and cheap ones first; {(study, arm): why} of what could not be run."""
     missing = {}
     for plan in plans:
@@ -148,7 +152,7 @@ def _carry_out(plans, ranks, resolution):
             ]
         )
         print(f"run {number} of {len(ordered)}: {case.study}, {case.arm}{extra}", flush=True)
-        result, why = case_runs.carry_out(plan, ranks, resolution)
+        result, why = case_runs.carry_out(plan, ranks, resolution, shared)
         if result is None:
             print(f"  {why}", file=sys.stderr, flush=True)
             failed[plan.case.study, plan.case.arm] = why

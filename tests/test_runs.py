@@ -17,7 +17,7 @@ import meshes
 from meshes import specimen as lab
 from meshes.labmesh import LabMesh
 import scenarios
-from scenarios import assemble, runner, solve
+from scenarios import assemble, runner, shared, solve
 from scenarios.loader import load
 from scenarios.result import Comparison, Result
 from scenarios.trouble import BadInput
@@ -231,6 +231,29 @@ def test_each_solved_step_has_a_folder_and_starts_where_the_last_one_ended(toggl
     assert halo.shape == "measured" and halo.profile == ((-29, 0.8), (-15, 0.3), (-1, 1.1)) and cement.fills_halo
     assert result.peak_force_N == 300.0 and result.load_at_loosening_N == 190.0 and result.seconds_total == 30.0
     assert not list(result.directory.rglob("end.npz"))
+
+
+def test_a_first_test_that_scenarios_have_in_common_is_solved_once(toggling, tmp_path):
+    """Two revisions of one loosened screw, and that of another bone; an oversized screw starts from the same end state."""
+    file, _ = toggling
+    for name, change in (("thicker", ("augment: {volume: 2 ml, target: halo}", "revise: {diameter: 7.5 mm}")), ("weaker", ("bmd: 70", "bmd: 60"))):
+        (tmp_path / f"{name}.yaml").write_text(RESCUE.replace(*change))
+    comparison = scenarios.compare([file, tmp_path / "thicker.yaml", tmp_path / "weaker.yaml"], out="here")
+    assert list(comparison.table["status"]) == ["completed"] * 3
+    assert (tmp_path / "solved").read_text().split() == ["2-cycle", "4-cycle", "5-pullout", "4-cycle", "5-pullout", "2-cycle", "4-cycle", "5-pullout"]
+    results = [Result(f"here/{name}") for name in ("toggled", "thicker", "weaker")]
+    assert [result.steps[1].get("taken_over", False) for result in results] == [False, True, False]
+    assert [result.load_at_loosening_N for result in results] == [190.0] * 3 and [r.seconds_total for r in results] == [30.0, 20.0, 30.0]
+    assert (results[1].directory / "2-cycle" / "cycles.csv").read_text() == (results[0].directory / "2-cycle" / "cycles.csv").read_text()
+    assert not list(tmp_path.joinpath("here").glob(".*")) and not list(tmp_path.rglob("end.npz"))
+
+
+def test_a_test_that_another_solver_has_solved_is_another(toggling, tmp_path, monkeypatch):
+    file, _ = toggling
+    for solver_source in (b"one", b"one", b"another"):
+        monkeypatch.setattr(shared, "_solver", lambda solver_source=solver_source: solver_source)
+        scenarios.run(file, out="here", cache=shared.Shared(tmp_path / "kept", steps=True))
+    assert (tmp_path / "solved").read_text().split().count("2-cycle") == 2
 
 
 def test_a_run_that_died_goes_on_with_the_step_that_it_died_in(toggling, tmp_path):

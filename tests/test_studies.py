@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from materials import library
 from scenarios import case_runs, cli, open_inputs, runner, specimen_table, study_loader
 from scenarios.loader import load as load_scenario
+from scenarios.shared import Shared
 from scenarios.study import Case, amount, arm_text, outcome_of, unit
 from scenarios.trouble import BadInput
 from scenarios.variation import value_at
@@ -123,7 +124,7 @@ def test_the_screws_of_shipped_studies_fit_their_bones(file, tmp_path):
         plan = case_runs.planned(Case(study.name, arm, arm_text(study, folder, arm)), tmp_path, None)
         scenario = tmp_path / "scenario.yaml"
         scenario.write_text(plan.case.text)
-        runner.prepare_mesh(scenario, plan.scenario.resolution, tmp_path)
+        runner.prepare_mesh(scenario, plan.scenario.resolution, Shared(tmp_path))
 
 
 @pytest.mark.parametrize("case", REFUSED)

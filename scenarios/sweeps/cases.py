@@ -22,6 +22,7 @@ import traceback
 from scenarios import runner
 from scenarios import solve as solver
 from scenarios.result import Result
+from scenarios.shared import Shared
 from scenarios.trouble import BadInput, Environment
 from scenarios.variation import varied
 
@@ -70,7 +71,7 @@ def mesh(key, root=Path()):
     (root / "meshes").mkdir(exist_ok=True)
     case = next(case for case, what in plan["cases"].items() if what["mesh"] == key)
     try:
-        runner.prepare_mesh(_scenario(root, plan, case), plan["resolution"], root / "meshes")
+        runner.prepare_mesh(_scenario(root, plan, case), plan["resolution"], Shared(root / "meshes"))
     except BadInput as error:
         print(error, file=sys.stderr)
     _mark(root / "meshes" / f"{key}.done")
@@ -177,7 +178,7 @@ def _carried_out(root, plan, case, directory):
 
 def _result(root, plan, case, final):
     """The Result of a case: of a run before this one, gone on with, or new."""
-    scenario, cache = _scenario(root, plan, case), root / "meshes"
+    scenario, cache = _scenario(root, plan, case), Shared(root / "meshes")
     # Nobody else works here while we have the lock: what an earlier process has left is ours to go on with.
     left = sorted(final.parent.glob(f".{final.name}.*.tmp"), key=lambda d: d.stat().st_mtime)
     for old in left[:-1]:
