@@ -1,6 +1,6 @@
 """The testing machine at the screw head: a grip that guides it along its axis, or an actuator that pushes it sideways.
 
-Both know the displacement at the load point, the force that does work on it, and how to move on by one increment.
+Both know the displacement of the head, the stroke that does work with their force, and how to move on by one increment.
 """
 
 import numpy as np
@@ -39,6 +39,8 @@ class Grip:
     def displacement(self):
         return self.travel
 
+    stroke = displacement
+
     def force(self):
         """Axial force in N, the reaction of the last residual."""
         return float(self.model.reaction[self.axial])
@@ -47,33 +49,43 @@ class Grip:
 class Actuator:
     """Loads the head in one direction through a joint that lets it turn; all else is free.
 
-    The load f acts evenly on the nodes of the top of the head, whose mean displacement along the direction is u = c.u_h.
-    Under force control f is given; under displacement control f = STIFFNESS (target - u), the elasticity of the machine:
-    a rank-one, symmetric term, so that both are the same convex problem and limit points are passed.
+    The line of the load crosses the screw axis at the top of the head, or `ahead` (mm) beyond it (negative: towards the tip, as
+    where the head is clamped and the vertebral body is loaded). The load f acts evenly on the nodes of the top, with a couple
+    for the way to its line; the stroke s = c.u_h that does work with it is that of the point of the axis on this line, if the
+    top were rigid. Under force control f is given; under displacement control f = STIFFNESS (target - s), the elasticity of the
+    machine: a rank-one, symmetric term, so that both are the same convex problem and limit points are passed.
     """
 
-    def __init__(self, model, direction):
-        """Args: model: whose head it loads; direction (3,) in the screw frame, any length."""
+    def __init__(self, model, direction, ahead=0.0):
+        """Args: model: whose head it loads; direction (3,) in the screw frame, any length; ahead: mm."""
         self.model = model
         self.direction = np.asarray(direction, float) / np.linalg.norm(direction)
         d = model.domain
         head = model.head_owned
         total = d.comm.allreduce(len(head))
         self.weight = 1.0 / total
+        across = np.append(self.direction[:2], 0.0)  # the head turns in the plane of this and the screw axis
+        share = np.linalg.norm(across)
+        x = d.node_x[head] @ (across / share if share > 1e-9 else across)
+        x -= d.comm.allreduce(float(x.sum())) / total
+        spread = d.comm.allreduce(float(x @ x))
+        self._turn = -x / spread if share > 1e-9 else x  # slope of the axis: sum of this times the axial displacements
+        c = np.tile(self.direction * self.weight, (len(head), 1))
+        c[:, 2] += ahead * share * self._turn
         self.c = model.uv.duplicate()
         self.c.set(0.0)
-        self.c.array.reshape(-1, model.dim)[head] = self.direction * self.weight
-        nodes = np.concatenate(d.comm.allgather(d.index_map.local_to_global(head.astype(np.int32))))
-        self._nodes = np.sort(nodes).astype(PETSc.IntType)
-        self._x = d.node_x[head] @ self.direction
-        self._x_mean = d.comm.allreduce(float(self._x.sum())) / total
+        self.c.array.reshape(-1, model.dim)[head] = c
+        nodes = d.index_map.local_to_global(head.astype(np.int32))
+        nodes, c = (np.concatenate(parts) for parts in zip(*d.comm.allgather((nodes, c))))
+        order = np.argsort(nodes)
+        self._nodes, self._c = nodes[order].astype(PETSc.IntType), c[order].ravel()
         self.load, self.target, self.stiffness = 0.0, 0.0, 0.0
-        self.origin = 0.0, 0.0, 0.0
+        self.origin = 0.0, 0.0, 0.0, 0.0
 
     def zero(self):
-        """Count displacement, axial displacement and angle from the present ones."""
-        self.origin = 0.0, 0.0, 0.0
-        self.origin = self.displacement(), self.axial_displacement(), self.angle()
+        """Count displacement, axial displacement, angle and stroke from the present ones."""
+        self.origin = 0.0, 0.0, 0.0, 0.0
+        self.origin = self.displacement(), self.axial_displacement(), self.angle(), self.stroke()
 
     def memory(self):
         return {"setting": self.setting, "origin": self.origin}
@@ -96,33 +108,37 @@ class Actuator:
     def drive(self, amount):
         """Displacement control from now on: the far end of the machine moves by `amount` (mm) more."""
         if not self.stiffness:
-            self.setting = 0.0, self.displacement() + self.load / STIFFNESS, STIFFNESS
+            self.setting = 0.0, self.stroke() + self.load / STIFFNESS, STIFFNESS
         self.target += amount
 
     def accept(self, amount):
         pass
 
+    def stroke(self):
+        """Displacement of the line of the load along its direction, mm: the one that does work with the force."""
+        return self.c.dot(self.model.uv) - self.origin[3]
+
     def displacement(self):
         """Mean displacement of the head along the direction, mm."""
-        return self.c.dot(self.model.uv) - self.origin[0]
+        return self._sum(self._head() @ self.direction) * self.weight - self.origin[0]
 
     def force(self):
         """Force on the head along the direction, N."""
-        return self.load + self.stiffness * (self.target - self.displacement()) if self.stiffness else self.load
+        return self.load + self.stiffness * (self.target - self.stroke()) if self.stiffness else self.load
 
     def axial_displacement(self):
         """Mean displacement of the head along the screw axis, outwards, mm."""
-        own = self.model.u.array.reshape(-1, self.model.dim)[self.model.head_owned, 2]
-        return self.model.comm.allreduce(float(own.sum())) * self.weight - self.origin[1]
+        return self._sum(self._head()[:, 2]) * self.weight - self.origin[1]
 
     def angle(self):
-        """Rotation of the head in the plane of load and axis, degrees (small strain: its tangent is the slope)."""
-        own = self.model.u.array.reshape(-1, self.model.dim)[self.model.head_owned, 2]
-        x = self._x - self._x_mean
-        sums = self.model.comm.allreduce(np.array([np.sum(x * own), np.sum(x * x)]))
-        if sums[1] < 1e-9:  # the load is axial
-            return 0.0
-        return float(np.degrees(np.arctan(-sums[0] / sums[1]))) - self.origin[2]
+        """Rotation of the head in the plane of load and axis, degrees (small strain: its tangent is the slope); 0 under axial load."""
+        return float(np.degrees(np.arctan(self._sum(self._turn * self._head()[:, 2])))) - self.origin[2]
+
+    def _head(self):
+        return self.model.u.array.reshape(-1, self.model.dim)[self.model.head_owned]
+
+    def _sum(self, values):
+        return self.model.comm.allreduce(float(values.sum()))
 
     def add_force(self, residual):
         """Subtract the load from the residual."""
@@ -133,6 +149,4 @@ class Actuator:
         if self.model.comm.rank != 0 or not (self.stiffness or reserve):
             return
         k = 0.0 if reserve else self.stiffness
-        n = len(self._nodes)
-        c = np.tile(self.direction * self.weight, n)
-        A.setValuesBlocked(self._nodes, self._nodes, k * np.outer(c, c), addv=PETSc.InsertMode.ADD_VALUES)
+        A.setValuesBlocked(self._nodes, self._nodes, k * np.outer(self._c, self._c), addv=PETSc.InsertMode.ADD_VALUES)

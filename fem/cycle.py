@@ -15,11 +15,11 @@ from fem.curve import Curve, secant_stiffness
 from fem.fatigue import Fatigue
 from fem.halo import Halo
 from fem.interface import motion
-from fem.loadpath import PAST_PEAK, SMALLEST, LoadPath
+from fem.loadpath import PAST_PEAK, LoadPath
 from fem.march import March
 from fem.waveform import SHORTEST, Waveform
 
-STATIC_STEP = 0.02, 0.25, 0.02  # mm, first and largest of the static curve; smallest, as a share of the displacement
+SMALLEST_STATIC = 0.02  # of the displacement: smallest step of the static curve
 PLATEAU = 1.0, 0.01  # mm; share by which the largest force must grow on so long a way, or the static curve has shown the capacity
 UNLOADING = 4  # steps of a reference cycle
 BLOCK_GROWTH = 0.12, 0.02  # aimed-at growth of the head displacement over a block: of itself, at least (mm)
@@ -50,7 +50,7 @@ class Cycle:
         self.path, self.waveform = LoadPath(self.march), Waveform(loading)
         self.fatigue = Fatigue(model, problem["laws"], (problem.get("cortex") or {}).get("fatigue"))
         self.halo = Halo(model, problem)
-        self.static, self.blocks, self.reference = Curve(), Curve(), Curve()
+        self.static, self.blocks, self.reference, self.collapse = Curve(), Curve(), Curve(), Curve()
         self.cycles = 0.0
         self.block = 1.0
         self.known = None  # (rates of omega (points,), flow directions) at the last peak
@@ -73,12 +73,12 @@ class Cycle:
             held = self._pressed(self.waveform.peak(0.0))
             self._record(0.0)
             if not held:
-                return self._end()
+                return self._end(collapses=True)
             self._reference_cycle()
             self.watch.checkpoint(self, 0)
         while not self._stopped():
             if not self._block():
-                break
+                return self._end(collapses=True)
             self.watch.checkpoint(self, len(self.blocks.rows))
         return self._end()
 
@@ -103,25 +103,23 @@ class Cycle:
 
     def _static_curve(self):
         """Displacement control to the protocol's stop, or until the capacity is shown, on the fresh screw; then all is as before."""
-        march, grip = self.march, self.model.grip
+        march = self.march
         start = march.mark()
         end = self.limit or 2.0
-        size, largest, smallest = STATIC_STEP
-        self._static_row()
-        while grip.displacement() < end - 1e-6:
-            outcome = march.attempt(size, lambda: grip.drive(size))
-            if not outcome.converged:
-                size *= 0.5
-                if size < max(smallest * grip.displacement(), SMALLEST):
-                    break  # the cortex breaks: what the screw held until then is its capacity
-                continue
+
+        def enough():
             self._static_row()
-            self.watch.preparing("static curve", grip.displacement() / end, grip.force(), grip.displacement())
-            if self._capacity_shown():
-                break
-            size = min(size * (1.5 if outcome.newton <= 8 else 1.0 if outcome.newton < 15 else 0.6), largest)
+            self._pushing("static curve", end)
+            return self._capacity_shown()
+
+        self._static_row()
+        self.path.push(end, enough, SMALLEST_STATIC)  # given up: the cortex breaks; what the screw held until then is its capacity
         self.static_error = march.imbalance
         march.back(start)
+
+    def _pushing(self, what, end):
+        grip = self.model.grip
+        self.watch.preparing(what, grip.displacement() / end, grip.force(), grip.displacement())
 
     def _capacity_shown(self):
         """Whether the static curve has fallen, or runs level above the first load of the cycles."""
@@ -131,8 +129,28 @@ class Cycle:
         return f[-1] < PAST_PEAK * f.max() or bool(level)
 
     def _static_row(self):
+        self.static.add(**self._head())
+
+    def _head(self):
         grip = self.model.grip
-        self.static.add(displacement_mm=grip.displacement(), force_N=grip.force(), angle_deg=grip.angle())
+        return {"displacement_mm": grip.displacement(), "force_N": grip.force(), "angle_deg": grip.angle()}
+
+    def _collapse(self):
+        """The load that the screw no longer holds takes its head on to the protocol's stop, with no more fatigue: a testing machine
+        under force control does not wait where the screw gives way, and what is done next is done to the bone that this leaves."""
+        if not self.loosened or not self.limit or self.model.grip.displacement() >= self.limit:
+            return
+
+        def enough():
+            self.collapse.add(**self._head())
+            self._pushing("collapse", self.limit)
+
+        self.cycles = self.loosened[0]
+        self.collapse.add(**self._head())
+        reached = self.path.push(self.limit, enough)
+        self._record(0.0)
+        on = f"pushed on to {self.model.grip.displacement():.1f} mm, it held {self.model.grip.force():.0f} N"
+        self.reason += f"; {on}" + ("" if reached else ", and beyond that no equilibrium was found")
 
     def _pressed(self, load):
         return self._held(self.path.press(load, self.limit), load)
@@ -251,7 +269,7 @@ class Cycle:
         rate, flow = self.known = self.known or self._rates()
         self._tire(fatigue.jump(rate * RUNAWAY * self.cycles, flow))
         if not self._driven(self.waveform.peak(self.next_check)) and self.loosened:
-            self.loosened = self.next_check, self.loosened[1]
+            self.cycles, self.loosened = self.next_check, (self.next_check, self.loosened[1])
             self._record(0.0)
             return True
         self._undrive(before, omega)
@@ -358,9 +376,12 @@ class Cycle:
         load = self.blocks.rows[k]["peak_load_N"] if self.loading.get("step_N") else self.waveform.peak(cycles)
         return float(cycles), float(load)
 
-    def _end(self):
-        """Keep the last peak, unload for what follows; 'completed' if a criterion or a confirmed failure ended the step."""
+    def _end(self, collapses=False):
+        """Keep the last peak, push a screw that failed to the stop, unload for what follows; 'completed' if a criterion or a
+        confirmed failure ended the step."""
         self.watch.peak()
+        if collapses:
+            self._collapse()
         status = "partial" if self.stuck else "completed"
         if status == "completed" and self.followed:
             self.unloaded = self.path.let_go()
@@ -369,7 +390,8 @@ class Cycle:
         return status
 
     def tables(self):
-        return {"static.csv": self.static.rows, "cycles.csv": self.blocks.rows, "reference.csv": self.reference.rows}
+        return {"static.csv": self.static.rows, "cycles.csv": self.blocks.rows, "reference.csv": self.reference.rows,
+                "collapse.csv": self.collapse.rows}
 
     number = "block"  # column that counts the rows
 
@@ -392,7 +414,7 @@ class Cycle:
         out = {"kind": self.kind, "loosened": self.loosened is not None,
                "cycles_to_loosening": self.loosened and self.loosened[0],
                "load_at_loosening_N": self.loosened and self.loosened[1],
-               "cycles": self.cycles, "peak_load_N": last.get("peak_load_N"),
+               "cycles": self.cycles, "peak_load_N": float(self.blocks.column("peak_load_N").max()) if last else None,
                "head_displacement_mm": last.get("head_displacement_mm"), "angle_deg": last.get("angle_deg"),
                "axial_displacement_mm": last.get("axial_displacement_mm"),
                "thresholds": [{"head_displacement_mm": d, "cycles": at and at[0], "load_N": at and at[1]} for d, at in found],
@@ -407,6 +429,8 @@ class Cycle:
             first, end = self.reference.rows[0], self.reference.rows[-1]
             out |= {"stiffness_N_per_mm": first["stiffness_N_per_mm"], "stiffness_loss": self._stiffness_loss(),
                     "micromotion_um": first["micromotion_um"], "micromotion_end_um": end["micromotion_um"]}
+        if self.collapse.rows:
+            out["residual_force_N"] = self.collapse.rows[-1]["force_N"]
         if self.march.work > 0.0:
             out["energy_balance_error"] = self.march.imbalance
         return out | self.halo.summary()

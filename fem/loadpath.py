@@ -1,4 +1,4 @@
-"""Ways of the screw head from one load to another: pressed there, driven past a limit point, let go.
+"""Ways of the screw head from one load to another: pressed there, driven past a limit point, pushed on, let go.
 
 Pressing is force control, driving is displacement control. A step that does not converge is no failure of the screw: where
 pressing finds no way the head is driven on, and the screw has failed only if the largest force on that way stays below the load.
@@ -12,6 +12,7 @@ SMALLEST = 1e-3  # mm: below this displacement control finds no equilibrium eith
 DRIVE_STEP = 0.01, 0.05, 0.25  # mm, at least; of the displacement; mm, at most: steps of a drive
 DRIVEN = 0.3, 0.5  # of the displacement; mm, at least: way of a drive on which the screw must find the load again
 PAST_PEAK = 0.97  # of its largest force: there a drive ends
+PUSH_STEP = 0.02, 0.25  # mm, first and largest step of a push
 UNLOADING_STEP = 0.05, 0.25, 40  # mm, first and largest step back; most attempts
 LET_GO, NEVER_PAST = 0.1, 0.7  # of the load at the end: with less left the head is let go; of the way to no load: longest step
 
@@ -76,6 +77,26 @@ class LoadPath:
             size = min(1.5 * size, DRIVE_STEP[2]) if outcome.newton <= 12 else size
         failed = grip.displacement() >= end or grip.force() < PAST_PEAK * highest
         return Drive(held=False, stuck=not failed, highest=highest, reason="" if failed else outcome.reason)
+
+    def push(self, end, enough, smallest=0.0):
+        """Displacement control to the displacement `end` (mm), or until `enough()`, which is called after each step.
+
+        smallest: step as a share of the displacement below which it is given up. Returns whether either was reached."""
+        march, grip = self.march, self.grip
+        march.turn()
+        size, largest = PUSH_STEP
+        while (left := end - grip.displacement()) > 1e-6:
+            size = min(size, max(left, SMALLEST))
+            outcome = march.attempt(size, lambda: grip.drive(size))
+            if not outcome.converged:
+                size *= 0.5
+                if size < max(smallest * grip.displacement(), SMALLEST):
+                    return False
+                continue
+            if enough():
+                break
+            size = min(size * (1.5 if outcome.newton <= 8 else 1.0 if outcome.newton < 15 else 0.6), largest)
+        return True
 
     def ease(self, load, depth=0):
         """One step to `load` (N) under force control, halved up to twice; False where no equilibrium is found."""

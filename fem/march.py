@@ -31,7 +31,7 @@ class March:
         self._carried = m.integrity.copy()
         self._stress = m.stress.copy()
         self._traction = m.interface.friction_traction()
-        self._force, self._displacement = self.grip.force(), self.grip.displacement()
+        self._force, self._stroke = self.grip.force(), self.grip.stroke()
         self.stored, self._Y = m.stored_energy()
         self.initially_stored = self.stored
 
@@ -44,7 +44,7 @@ class March:
             setattr(self, name, value)
 
     ARRAYS = {"velocity": "node", "last_tear": "cell", "_stress": "cell", "_Y": "cell", "_carried": "cell", "_traction": "point"}
-    NUMBERS = (*BOOK, "initially_stored", "stored", "_force", "_displacement", "previous", "newton", "linear", "cutbacks")
+    NUMBERS = (*BOOK, "initially_stored", "stored", "_force", "_stroke", "previous", "newton", "linear", "cutbacks")
 
     def memory(self):
         """(numbers, {name: (array, kind)}) from which `recall` goes on."""
@@ -152,9 +152,9 @@ class March:
         self.stored, Y = m.stored_energy()
         self.damaged += self.total(np.sum(w * 0.5 * (self._Y + Y) * (self._carried - m.integrity)))
         self.friction += self.total(m.interface.friction_work(self._traction))
-        force, displacement = self.grip.force(), self.grip.displacement()
-        self.work += 0.5 * (self._force + force) * (displacement - self._displacement)
-        self._force, self._displacement = force, displacement
+        force, stroke = self.grip.force(), self.grip.stroke()
+        self.work += 0.5 * (self._force + force) * (stroke - self._stroke)
+        self._force, self._stroke = force, stroke
         self._stress, self._Y, self._carried = m.stress.copy(), Y, m.integrity.copy()
         self._traction = m.interface.friction_traction()
 

@@ -90,7 +90,7 @@ class Model:
         self.reaction = self.support = np.zeros(dim)
         self.interface = self._make_interface(problem["interfaces"])
         self.cortex = self._make_cortex(problem.get("cortex"))
-        self.grip = Grip(self) if guided else Actuator(self, loading["direction"])
+        self.grip = Grip(self) if guided else Actuator(self, loading["direction"], loading.get("ahead_mm", 0.0))
         self.renew()
         self.A = self._elastic.duplicate(copy=True)
         self.return_map_failures = 0

@@ -16,6 +16,7 @@ from meshes import specimen as lab
 from scenarios import protocol
 
 NECK = 0.5  # mm between bone and head, see meshes.profile
+LOWEST_HEAD, USUAL_HEAD = 2.0, 10.0  # mm off the bone, the top of the head
 
 
 @dataclass(frozen=True)
@@ -62,9 +63,9 @@ def parts(scenario, stage=None, made=None):
     """
     stage = stage or stages(scenario)[-1]
     before = scenario.steps()[: stage.index]
-    given = [lever for i, kind, body in scenario.steps()[: stage.index + 1] if kind == "cycle" for lever in [body.lever_arm]]
+    given = [_head(body.lever_arm) for _, kind, body in scenario.steps()[: stage.index + 1] if kind == "cycle"]
     last = [screw for path, screw in protocol.screws(scenario) if path[0] == "screw" or path[1] < stage.index][-1]
-    screw = protocol.lab_screw(last, *(lever - NECK for lever in given[-1:]))
+    screw = protocol.lab_screw(last, *(head - NECK for head in given[-1:]))
     augment = next((body for _, kind, body in before if kind == "augment"), None)
     halo = next((protocol.lab_halo(body, owner) for i, body, owner in protocol.halos(scenario) if i < stage.index), None)
     if augment and augment.target == "halo":
@@ -152,7 +153,13 @@ def _loading(scenario, stage, mesh):
         stop = {"force_drop": stage.body.stop.force_drop / 100, "displacement": stage.body.stop.displacement}
         return {"kind": "pullout", "rate_mm_per_s": stage.body.rate, "stop": stop}
     loading = {"kind": "cycle"} | stage.body.loading
-    return loading | {"direction": _direction(loading["axis"], scenario.specimen, mesh).tolist()}
+    lever = loading["lever_arm_mm"]
+    return loading | {"direction": _direction(loading["axis"], scenario.specimen, mesh).tolist(), "ahead_mm": lever - _head(lever)}
+
+
+def _head(lever_arm):
+    """How far off the bone the top of the head is that is meshed, mm: at the line of the load, unless that is in or at the bone."""
+    return lever_arm if lever_arm >= LOWEST_HEAD else USUAL_HEAD
 
 
 def _direction(axis, specimen, mesh):

@@ -119,11 +119,14 @@ def reference(drawn):
 
 
 def static(step):
-    """Force over displacement of one slow lateral push before cycling, with where the cycling met the marks."""
+    """Force over displacement of one slow lateral push before cycling, with where the cycling met the marks, and of the collapse after it."""
     table, look = step.static, run_style(0)
     fig, ax = plt.subplots(figsize=(7.4, 4.0))
     capacity = table["force_N"].max()
     ax.plot(table["displacement_mm"], table["force_N"], linewidth=1.8, label="static, before cycling", **look)
+    if step.collapse:
+        ax.plot(step.collapse["displacement_mm"], step.collapse["force_N"], linewidth=1.8, linestyle=":", color=look["color"],
+                label="loosened, pushed on to the stop")
     marks = [mark for mark in step.numbers.get("thresholds", ()) if mark["cycles"] is not None]
     if marks:
         at = [mark["head_displacement_mm"] for mark in marks], [mark["load_N"] for mark in marks]

@@ -74,8 +74,10 @@ class Cycle(Block):
         "direction of the load: craniocaudal, mediolateral, axial, or [x, y, z] in the frame of the vertebra (of the "
         "screw in a cylinder)",
     )
-    lever_arm: Annotated[float, Quantity("mm", 2, 100, "10 mm")] = default(
-        "10 mm", CHOICE + ": a screw head on the bone", "from the bone to the line of the load, along the screw"
+    lever_arm: Annotated[float, Quantity("mm", -100, 100, "10 mm")] = default(
+        "10 mm", CHOICE + ": a screw head on the bone",
+        "from the bone to the line of the load, along the screw; negative: it passes through the bone, as where the head is clamped "
+        "to a rod and the vertebral body is loaded",
     )
     start: Force | None = default(None, f"{_PRESET}; without a preset it is given", "peak load of the first cycle")
     ramp: Ramp | None = default(

@@ -33,7 +33,7 @@ CAPTIONS = {
     "cycles": "Displacement of the head under peak load, and that load, over cycles; points: displacements named at "
               "the right.",
     "reference": "Slip and opening of the screw's interface and stiffness, in cycles that were followed down to their minimum.",
-    "static": "Lateral force of one slow push before the cycling, and loads at which the cycling loosened it.",
+    "static": "Lateral force of one slow push before the cycling, loads at which the cycling loosened it, and the push to the protocol's stop after it.",
     "halo": "Thickness of the halo along the screw, mirrored about it.",
     "curve": "Force over displacement of the screw head; the peak is marked.",
     "cut": "The tested specimen, cut along the screw axis.",

@@ -26,7 +26,7 @@ NUMBERS = {
         ("micromotion_um", "micromotion at first", "um", ".1f"),
         ("halo_thickness_mm", "halo thickness", "mm", ".2f"),
         ("cycles", "cycles at the end", "", ",.0f"),
-        ("peak_load_N", "peak load at the end", "N", ".0f"),
+        ("peak_load_N", "largest peak load", "N", ".0f"),
         ("head_displacement_mm", "head displacement", "mm", ".2f"),
         ("micromotion_end_um", "micromotion at the end", "um", ".1f"),
     ),

@@ -106,6 +106,11 @@ class Step:
         return table(self.directory / "static.csv")
 
     @cached_property
+    def collapse(self):
+        """Head pushed on to the protocol's stop after it had loosened; empty if it loosened otherwise."""
+        return table(self.directory / "collapse.csv")
+
+    @cached_property
     def halo(self):
         return _json(self.directory / "halo.json")
 

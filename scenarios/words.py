@@ -72,7 +72,8 @@ def _cycle(body, resolved, problem):
     axis = value(body, "axis")
     words = f"Load the head cyclically, {_AXES[axis] if isinstance(axis, str) else f'along {_direction(axis)}'}"
     if axis != "axial":
-        words += f" {value(body, 'lever_arm'):g} mm off the bone"
+        lever = value(body, "lever_arm")
+        words += f" {lever:g} mm off the bone" if lever >= 0 else f" on a line {-lever:g} mm deep in the bone"
     if (frequency := value(body, "frequency")) is not None:
         words += f", at {frequency:g} Hz"
     ramp, minimum = value(body, "ramp"), value(body, "minimum")

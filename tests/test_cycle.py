@@ -414,6 +414,30 @@ def test_the_halo_is_measured_as_it_was_made(tmp_path, shape, low, high):
     assert low < found["hourglass_index"] < high
 
 
+def test_a_load_on_a_line_through_the_bone(tmp_path):
+    """The couple moves the load to its line; what the machine does on its stroke goes into bone and friction; the screw hardly tilts."""
+    ahead, found = -17.5, {}
+    for name, more in (("head", {}), ("bone", {"ahead_mm": ahead})):
+        directory = prepare(tmp_path / name, direction=[-0.8, 0.0, 0.6], stop={"head_displacement_mm": 0.1, "cycles": 1}, **more)
+        posed = json.loads((directory / "problem.json").read_text())
+        model = Model(Domain(MPI.COMM_WORLD, read_mesh(directory / "mesh.npz")), posed)
+        solver = LinearSolver(model)
+        step = Cycle(model, solver, posed, Clock(), Watch(model, solver, directory, logging.getLogger("test"), time.perf_counter()))
+        x, c = model.domain.node_x, model.grip.c.array.reshape(-1, 3)
+        line = x[model.head_owned].mean(axis=0) + [0.0, 0.0, more.get("ahead_mm", 0.0)]
+        assert c.sum(axis=0) == pytest.approx([-0.8, 0.0, 0.6]) and np.cross(x[: len(c)] - line, c).sum(axis=0) == pytest.approx(0.0, abs=1e-9)
+        rigid = 0.01 * np.cross([0.0, 1.0, 0.0], x - line) + [0.2, 0.1, 0.3]  # turned about the line: its displacement there stays
+        model.u.array[:] = rigid.ravel()
+        assert model.grip.stroke() == pytest.approx(-0.8 * 0.2 + 0.6 * 0.3) and model.grip.angle() == pytest.approx(
+            -np.degrees(np.arctan(0.01)))
+        model.u.array[:] = 0.0
+        step._static_curve()
+        assert abs(step.static_error) < 0.01
+        found[name] = step.static.rows[-1]
+    assert found["bone"]["force_N"] > 1.5 * found["head"]["force_N"]
+    assert abs(found["bone"]["angle_deg"]) < 0.5 * abs(found["head"]["angle_deg"])
+
+
 def test_linear_elements_are_stiffer(tmp_path):
     """The same cells with linear elements, with which benchmarks compare, are stiffer under a small push."""
     directory, found = prepare(tmp_path / "push", stop={"head_displacement_mm": 0.04, "cycles": 1}), []
