@@ -85,8 +85,8 @@ class LoadPath:
         march, grip = self.march, self.grip
         march.turn()
         size, largest = PUSH_STEP
-        while (left := end - grip.displacement()) > 1e-6:
-            size = min(size, max(left, SMALLEST))
+        while (left := end - grip.displacement()) > SMALLEST:
+            size = min(size, left)
             outcome = march.attempt(size, lambda: grip.drive(size))
             if not outcome.converged:
                 size *= 0.5

@@ -290,6 +290,35 @@ def test_a_head_that_cannot_be_let_go_is_driven_further_back(bearable, released)
     assert (pressed[-1] <= bearable) == released and sorted(pressed, reverse=True) == pressed and pressed[-1] >= 0.0
 
 
+@pytest.mark.parametrize("loosened, bears, reached", [((1100.0, 210.0), 9.0, 5.4), ((1100.0, 210.0), 3.1, 3.1), (None, 9.0, 2.0)])
+def test_a_screw_that_gives_way_is_pushed_on_to_the_stop(tmp_path, loosened, bears, reached):
+    """From 2 mm, where it held its load no more, to the 5.4 mm of the protocol, or as far as there is an equilibrium (`bears`, mm); a
+    step that stuck stays where it is. No cycle is counted on that way."""
+    step, head = object.__new__(Cycle), SimpleNamespace(u=2.0)
+    grip = SimpleNamespace(displacement=lambda: head.u, force=lambda: 180.0 - 10.0 * head.u, angle=lambda: head.u, drive=lambda amount: amount)
+
+    def attempt(size, move):
+        if head.u + move() > bears:
+            return SimpleNamespace(converged=False, newton=20)
+        head.u += size
+        return SimpleNamespace(converged=True, newton=10)
+
+    step.march = SimpleNamespace(turn=lambda: None, attempt=attempt, grip=grip)
+    step.path, step.model, step.limit = LoadPath(step.march), SimpleNamespace(grip=grip), 5.4
+    step.watch = SimpleNamespace(peak=lambda: None, preparing=lambda *_: None)
+    step.collapse, step.cycles, step.loosened, step.stuck, step.followed, step.reason = Curve(), 1090.0, loosened, not loosened, False, "it held 205 N"
+    recorded = []
+    step._record = lambda error: recorded.append((step.cycles, head.u))
+    assert step._end(collapses=True) == ("completed" if loosened else "partial")
+    assert head.u == pytest.approx(reached, abs=0.002)
+    if loosened:
+        assert recorded == [(1100.0, head.u)] and step.collapse.column("displacement_mm")[[0, -1]] == pytest.approx([2.0, head.u])
+        assert np.all(np.diff(step.collapse.column("displacement_mm")) <= 0.25)
+        assert ("no equilibrium" in step.reason) == (reached < 5.4) and f"pushed on to {reached:.1f} mm" in step.reason
+    else:
+        assert not recorded and not step.collapse.rows and step.reason == "it held 205 N"
+
+
 def test_half_the_tolerance_changes_little(toggled, tmp_path):
     half = solve(prepare(tmp_path / "half", tolerance=0.02))
     assert half["cycles_to_loosening"] == pytest.approx(toggled[0]["cycles_to_loosening"], rel=0.05)
