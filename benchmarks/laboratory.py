@@ -26,6 +26,7 @@ FINENESS = {                                # edge lengths (mm) at the thread, a
     "0.25 mm": Resolution(0.25, 0.6, 3.0, 16),
     "0.15 mm": Resolution(0.15, 0.4, 3.0, 24),
     "0.12 mm": Resolution(0.12, 0.4, 3.0, 30),
+    "0.09 mm": Resolution(0.09, 0.4, 3.0, 40),
 }
 
 

@@ -170,7 +170,7 @@ def validate(
 @app.command()
 def verify(
     out: Annotated[Path | None, _out("results/verify")] = None,
-    full: Annotated[bool, typer.Option("--full", help="Also the expensive checks: finest meshes, penalty, nonlocal length.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Also the smallest step, and studies of penalty, nonlocal length and local damage (ten minutes more).")] = False,
 ):
     """Check that the equations are solved right.
 
