@@ -26,6 +26,7 @@ from meshes.specimen import RESOLUTIONS, Cylinder, Resolution, Screw, Vertebra
 from scenarios import resultdir
 from scenarios.result import Result
 from scenarios.runner import resume
+from scenarios.shared import Shared
 
 HERE = Path(__file__).parent
 SHIPPED = HERE.parents[1] / "scenarios"
@@ -38,10 +39,11 @@ SHORT_MESH = Resolution(1.6, 2.4, 8.0, 6)
 def carried_out(name, options):
     """Result of a shipped scenario; what is there is not repeated, and what is unfinished is gone on with."""
     directory = Path(options.results) / f"{name}_{options.resolution}"
+    shared = Shared(Path(options.results) / "shared", steps=True)
     if not (directory / "result.json").exists():
-        result = scenarios.run(SHIPPED / f"{name}.yaml", out=directory, ranks=options.ranks, resolution=options.resolution)
+        result = scenarios.run(SHIPPED / f"{name}.yaml", out=directory, ranks=options.ranks, resolution=options.resolution, cache=shared)
     elif (result := Result(directory)).status != "completed":
-        result = resume(directory, options.ranks)
+        result = resume(directory, options.ranks, shared)
     if result.status != "completed":
         raise SystemExit(f"{directory}: {result.status}, {result.reason}")
     return result
@@ -58,7 +60,8 @@ def row_of(label, step, result):
             "load at loosening N": step["load_at_loosening_N"], "cycles": step["cycles_to_loosening"],
             "stiffness N/mm": step.get("stiffness_N_per_mm"), "micromotion um": step.get("micromotion_um"),
             "halo mm": step.get("halo_thickness_mm"), "hourglass": step.get("hourglass_index"),
-            "small strain until mm": step.get("small_strain_until_mm"), "blocks": step["blocks"], "s": result.seconds_total}
+            "small strain until mm": step.get("small_strain_until_mm"), "residual N": step.get("residual_force_N"),
+            "blocks": step["blocks"], "s of the run": result.seconds_total}
 
 
 def arms(options):
