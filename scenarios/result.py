@@ -27,7 +27,8 @@ NUMBERS = {
         ("halo_thickness_mm", "halo thickness", "mm", ".2f"),
         ("cycles", "cycles at the end", "", ",.0f"),
         ("peak_load_N", "largest peak load", "N", ".0f"),
-        ("head_displacement_mm", "head displacement", "mm", ".2f"),
+        ("head_displacement_mm", "head displacement at the end", "mm", ".2f"),
+        ("residual_force_N", "force left when pushed on to the stop", "N", ".0f"),
         ("micromotion_end_um", "micromotion at the end", "um", ".1f"),
     ),
     "pullout": (
