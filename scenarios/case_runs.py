@@ -19,7 +19,7 @@ from scenarios.resolved import resolved_text
 from scenarios.result import Result
 from scenarios.solve import ROOT
 from scenarios.trouble import BadInput, Environment
-from scenarios.unfinished import unfinished
+from scenarios.unfinished import running, unfinished
 
 
 @dataclass(frozen=True)
@@ -65,9 +65,12 @@ def _materials():
 
 
 def carry_out(plan, ranks, resolution, shared):
-    """Result of a planned case, run now, or gone on with if it was killed; (None, why) if it could not be run.
+    """Result of a planned case, run now, or gone on with if it was killed; (None, why) if it could not be run, or another
+    process is running it.
 
     shared: `scenarios.shared.Shared` of the meshes and first tests that cases have in common."""
+    if process := running(plan.directory):
+        return None, f"process {process} is running it; ask again when that has ended"
     try:
         if _begun(plan.directory):
             return runner.resume(plan.directory, ranks, shared), ""

@@ -11,13 +11,23 @@ def unfinished(final):
     """The directory that an unfinished run has left: `final` itself, or the one that a killed run worked in."""
     if (final / "result.json").exists() and Result(final).status == "completed":
         raise BadInput(f"{final}: this run is complete; there is nothing to go on with")
-    working = sorted(final.parent.glob(f".{final.name}.*.tmp"), key=lambda d: d.stat().st_mtime)
-    for directory in (*reversed(working), final):
+    if process := running(final):
+        raise BadInput(f"{final}: the run is still going on (process {process})")
+    for directory in (*reversed(_working(final)), final):
         if (directory / "scenario.yaml").exists() and (directory / "provenance.json").exists():
-            if directory != final and _alive(int(directory.name.split(".")[-2])):
-                raise BadInput(f"{final}: the run is still going on (process {directory.name.split('.')[-2]})")
             return directory
     raise BadInput(f"{final}: there is no unfinished run here or beside it (.{final.name}.*.tmp)")
+
+
+def running(final):
+    """Number of the process that works on the result `final` at this moment, or None."""
+    processes = (int(directory.name.split(".")[-2]) for directory in reversed(_working(final)))
+    return next((process for process in processes if _alive(process)), None)
+
+
+def _working(final):
+    """The directories that runs of `final` work in or have left, the oldest first."""
+    return sorted(final.parent.glob(f".{final.name}.*.tmp"), key=lambda d: d.stat().st_mtime)
 
 
 def _alive(process):

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 from pathlib import Path
 import re
 
@@ -219,6 +220,11 @@ def test_validate_end_to_end(tmp_path, monkeypatch):
     assert before == {path: path.stat().st_mtime_ns for path in (out / "runs").rglob("result.json")}, "each run is made once"
 
     whole = out / "runs" / point["runs"]
+    elsewhere = whole.rename(whole.with_name(f".{whole.name}.{os.getppid()}.tmp"))  # a process that is alive
+    run = CliRunner().invoke(cli.app, command)
+    assert f"process {os.getppid()} is running it" in run.output + run.stderr and not whole.exists()
+    elsewhere.rename(whole)
+
     killed = whole.rename(whole.with_name(f".{whole.name}.{2**22 + 1}.tmp"))  # no process has that number
     (killed / "result.json").unlink()
     (killed / "left").touch()
