@@ -2,7 +2,8 @@
 
 Bone inside the cement is mechanically switched off: it shrinks from the cement as this cures, and the pores of the
 cement govern stiffness and strength (Kinzl 2012). Filled bone is therefore porous cement, E = E_cement (1 - p)^n, and
-not a mixture with bone. Both stay elastic; how much of their strength is used is an output.
+not a mixture with bone. Both yield at their strength and hold it. In compression PMMA does; in tension and shear it breaks, so what
+holds on because cement yields is an upper bound, and the plastic strain of the cement tells where that matters.
 """
 
 from materials import fatigue, library
@@ -21,7 +22,7 @@ def _law(name, factor, modulus, warnings):
     keys = ("modulus", "poisson", "compressive_strength", "tensile_strength", "shear_strength")
     if factor != 1.0:
         keys += ("porosity", "porosity_exponent")
-    return Law(name, "elastic", isotropic(modulus * factor, v.poisson), v.compressive_strength * factor, F, f,
+    return Law(name, "plastic", isotropic(modulus * factor, v.poisson), v.compressive_strength * factor, F, f,
                fatigue=tiring, sources=library.sources("cement", *keys) | references)
 
 
