@@ -3,18 +3,19 @@
 1 loosening, 2 pull-out or cut-out, 3 screw or rod breakage, 4 angular deformity over 10 degrees. An axial pullout
 test can end in 2 or 3 only: 3 if the metal yielded, 2 if the screw slipped past its peak or to the end of the travel.
 A cyclic test is judged in the order of what brings about what: 3 first, since broken metal explains any motion of the
-head; then 4, 2 and 1, of which the graver one counts. Angles beyond small strain are trends and make no type 4.
+head; then 4, 2 and 1, of which the graver one counts. Angles and axial motion beyond small strain are trends and make no type.
 """
 
 from pathlib import Path
 
 import numpy as np
 
+from meshes import labmesh
 from meshes.labmesh import REGIONS, cell_volumes
 from scenarios import resultdir
 
 NAMES = {1: "loosening", 2: "pull-out or cut-out", 3: "screw breakage", 4: "angular deformity"}
-BONE = [REGIONS[name] for name in ("trabecular", "pedicle", "posterior", "foam")]
+BONE, CEMENT = ([REGIONS[name] for name in names] for names in (labmesh.BONE, labmesh.CEMENT))
 YIELDED = 0.01  # plastic strain, above the measured yield strain of 0.8 %
 LARGEST_ANGLE = 10.0  # degrees
 CUT_OUT = 1.0  # mm along the screw axis
@@ -28,7 +29,7 @@ def judge(directory, step, problem):
     at, stopped = step.get("displacement_at_peak_mm"), step.get("displacement_at_end_mm")
     if not peak or end is None:
         return {"failure_type": None, "failure_evidence": "The test did not get far enough to judge a failure."}
-    use, yielded = _at_peak(Path(directory), problem)
+    use, yielded, cement = _at_peak(Path(directory), problem)
     before = ""
     if first := step.get("first_maximum_N"):
         before = (f"The force fell after a first maximum of {first:.0f} N at {step['first_maximum_displacement_mm']:.2f} mm and rose again; "
@@ -42,6 +43,8 @@ def judge(directory, step, problem):
         more += f"; at the peak {amount} had yielded by more than 1 % plastic strain"
     if use is not None:
         more += f"; the metal carried {100 * use:.0f} % of its yield stress"
+    if cement:
+        more += f"; {_flowed(cement)}"
     fell = 100 * (1 - end / peak)
     kind = 2
     if fell >= 5.0:
@@ -58,17 +61,19 @@ def _cyclic(directory, step):
     if step.get("cycles") is None:
         return {"failure_type": None, "failure_evidence": "The test did not get far enough to judge a failure."}
     loosened = bool(step.get("loosened"))
+    _, _, cement = _at_peak(directory, {})
     at = step.get("cycles_to_loosening") if loosened else step["cycles"]
     table = resultdir.table(directory / "cycles.csv")
     angle, axial, head = (_then(table, key, at, step) for key in ("angle_deg", "axial_displacement_mm",
                                                                    "head_displacement_mm"))
-    limit, defended, kind, more = step.get("small_strain_until_mm"), angle, 1 if loosened else None, []
+    limit, kind, more = step.get("small_strain_until_mm"), 1 if loosened else None, []
     trend = None not in (limit, head) and head > limit
+    defended, slid = angle, axial
     if trend and table:
-        defended = float(np.interp(limit, table["head_displacement_mm"], table["angle_deg"]))
-    if loosened and axial is not None and abs(axial) > CUT_OUT:
+        defended, slid = (float(np.interp(limit, table["head_displacement_mm"], table[key])) for key in ("angle_deg", "axial_displacement_mm"))
+    if loosened and slid is not None and abs(slid) > CUT_OUT:
         kind = 2
-        more.append(f"it moved {abs(axial):.1f} mm along its axis")
+        more.append(f"it moved {abs(slid):.1f} mm along its axis")
     if angle is not None:
         words = f"it turned by {angle:.1f}°"
         if trend:
@@ -76,6 +81,8 @@ def _cyclic(directory, step):
             words += ": no proof of an angular deformity)" if angle > LARGEST_ANGLE >= defended else ")"
         more.append(words)
         kind = 4 if loosened and defended > LARGEST_ANGLE else kind
+    if cement:
+        more.append(_flowed(cement))
     use, margin = step.get("metal_utilisation"), step.get("metal_fatigue_margin")
     if use is not None:
         more.append(f"the metal carried {100 * use:.0f} % of its yield stress")
@@ -113,16 +120,20 @@ def _interface(step):
     return parts
 
 
+def _flowed(cement):
+    return f"{cement:.0f} mm³ of cement had yielded by more than 1 %: PMMA breaks before that where it is pulled or sheared, so this is an upper bound"
+
+
 def _at_peak(directory, problem):
-    """(largest von Mises stress in the screw over its yield stress, yielded bone in mm^3) or (None, None)."""
+    """(largest von Mises stress in the screw over its yield stress; yielded bone and cement in mm^3, of cement 0 below 1); None for each without them."""
     try:
         _, fields = resultdir.fields(directory)
         with np.load(directory / "mesh.npz", allow_pickle=False) as data:
             points, cells, region = data["points"], data["cells"], data["region"]
     except Exception:  # a damaged file: the verdict then rests on the curve
-        return None, None
-    yielded = cell_volumes(points, cells)[np.isin(region, BONE) & (fields["plastic_strain"] > YIELDED)].sum()
+        return None, None, None
+    yielded = np.where(fields["plastic_strain"] > YIELDED, cell_volumes(points, cells), 0.0)
+    bone, cement = (float(yielded[np.isin(region, kind)].sum()) for kind in (BONE, CEMENT))
     strength = next((law["strength"] for law in problem.get("laws", ()) if law["name"] == "screw"), None)
     metal = fields["von_mises"][region == REGIONS["screw"]]
-    return (float(metal.max() / strength) if strength and len(metal) else None), float(yielded)
-
+    return float(metal.max() / strength) if strength and len(metal) else None, bone, cement if cement >= 1.0 else 0.0

@@ -3,6 +3,7 @@
 from html.parser import HTMLParser
 import json
 
+import meshio
 import numpy as np
 import pytest
 import synthetic
@@ -190,6 +191,17 @@ def test_yielding_metal_is_breakage_and_damage_is_measured(tmp_path):
     soft = {"laws": [{"name": "screw", "strength": 55.0}]}
     assert failure.judge(run.directory, step, soft)["failure_type"] == 3
     assert failure.judge(run.directory, {}, {})["failure_type"] is None
+
+
+def test_cement_that_flowed_is_told(tmp_path):
+    run = Run(synthetic.run(tmp_path / "run", "filled", cement=1.0))
+    peak = meshio.read(run.directory / "peak.vtu")
+    filled = np.isin(peak.cell_data["region"][0], failure.CEMENT)
+    for strain, told in ((0.0, False), (0.02, True)):
+        peak.cell_data["plastic_strain"][0][filled] = strain
+        peak.write(run.directory / "peak.vtu")
+        evidence = failure.judge(run.directory, run.solved[0].numbers, run.problem)["failure_evidence"]
+        assert ("cement had yielded" in evidence and "upper bound" in evidence) == told
 
 
 # reports
