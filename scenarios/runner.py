@@ -296,7 +296,7 @@ def _solved(path, scenario, stage, directory, ranks, how, show):
 def _taken_over(folder):
     """Outcome of a test that another run has solved; its time is counted there."""
     outcome = _read_json(folder / "outcome.json")
-    outcome |= {"step": outcome["step"] | {"taken_over": True}, "seconds": {}, "seconds_total": 0.0}
+    outcome["step"]["taken_over"] = True
     _write_json(folder / "outcome.json", outcome)
     return outcome
 
@@ -345,7 +345,9 @@ def _add(outcome, stage, found, directory):
     """Enter what one stage has come to into the outcome of the run."""
     folder = directory / stage.folder
     posed = _read_json(folder / "problem.json") or {}
-    if step := found.get("step"):
+    if (step := found.get("step")) and step.get("taken_over"):
+        found = found | {"seconds": {}, "seconds_total": 0.0}
+    if step:
         outcome["steps"].append({"directory": stage.folder} | step | judge(folder, step, posed))
     for key in ("newton_iterations", "cutbacks", "preconditioners", "seconds_total"):
         if key in found:
