@@ -1,0 +1,38 @@
+"""What the testing machine is told, and the ways of the screw head between loads: on heads that are formulas."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from fem.loadpath import LoadPath
+from fem.waveform import Waveform
+
+
+@pytest.mark.parametrize("loading, done, reached", [
+    ({"ramp_N_per_cycle": 0.1}, 30.0, (40.0, 107.0)), ({"ramp_N_per_cycle": 0.1, "stop": {"cycles": 50}}, 30.0, (20.0, 105.0)),
+    ({"ramp_N_per_cycle": 0.1, "stop": {"cycles": 900, "load_N": 104.0}}, 30.0, (10.0, 104.0)), ({}, 30.0, (40.0, 100.0)),
+    ({"step_N": 25.0, "every_cycles": 250}, 230.0, (20.0, 100.0)), ({"step_N": 25.0, "every_cycles": 250}, 250.0, (40.0, 125.0))])
+def test_a_block_ends_where_the_protocol_does(loading, done, reached):
+    """40 cycles are asked for: not over the last cycle, the last load, or a rise of a stepped load."""
+    wave = Waveform({"start_N": 100.0, "ratio": 0.1, "stop": {"cycles": 900}} | loading)
+    assert wave.reach(done, 40.0) == pytest.approx(reached)
+    assert wave.minimum(wave.peak(done)) == pytest.approx(0.1 * wave.peak(done))
+
+
+@pytest.mark.parametrize("bearable, released", [(20.0, True), (3.0, True), (-1.0, False)])
+def test_a_head_that_cannot_be_let_go_is_driven_further_back(bearable, released):
+    """A screw of 100 N/mm driven back from 200 N; letting go finds an equilibrium only from `bearable` N or less."""
+    pressed, head = [], SimpleNamespace(u=2.0)
+    grip = SimpleNamespace(force=lambda: 100.0 * head.u, drive=lambda amount: ("drive", amount), press=lambda load: ("press", load))
+
+    def attempt(size, move):
+        what, amount = move()
+        if what == "press":
+            pressed.append(100.0 * head.u)
+            return SimpleNamespace(converged=abs(pressed[-1]) <= bearable, newton=5)
+        head.u += amount
+        return SimpleNamespace(converged=True, newton=10)
+
+    path = LoadPath(SimpleNamespace(turn=lambda: None, attempt=attempt, grip=grip))
+    assert path.let_go() == released and pressed[0] <= 20.0
+    assert (pressed[-1] <= bearable) == released and sorted(pressed, reverse=True) == pressed and pressed[-1] >= 0.0
