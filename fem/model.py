@@ -28,7 +28,7 @@ class Laws:
         self.C = np.array([law["stiffness"] for law in laws], dtype=float)
         self.strength = np.array([law.get("strength") or 1.0 for law in laws], dtype=float)
         self.compliance = np.linalg.inv(self.C) * self.strength[:, None, None]
-        # elastic laws may have a strength to be compared with (cement, metal)
+        # elastic laws may have a strength to be compared with (metal)
         self.rated = np.array([law.get("F") is not None for law in laws])
         self.F = np.array([law["F"] if rated else np.eye(6) for law, rated in zip(laws, self.rated)], dtype=float)
         self.f = np.array([law["f"] if rated else np.zeros(6) for law, rated in zip(laws, self.rated)], dtype=float)

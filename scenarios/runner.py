@@ -28,7 +28,7 @@ from scenarios.failure import judge
 from scenarios.loader import BadScenario, read
 from scenarios.progress import progress
 from scenarios.result import SCHEMA, Result
-from scenarios.shared import MESH, Shared, keep, link_mesh, take
+from scenarios.shared import Shared, keep, link_mesh, link_test, take
 from scenarios.trouble import BadInput, Environment
 from scenarios.unfinished import left, unfinished
 
@@ -261,7 +261,7 @@ def _mesh(path, scenario, stage, directory, made=None, cache=None):
         lab_mesh.save(directory / "mesh.npz")
         lab_mesh.to_msh(directory / "mesh.msh")
     if kept:
-        keep(directory, kept, MESH.__contains__)
+        keep(directory, kept, link_mesh)
     return found, lab_mesh
 
 
@@ -286,7 +286,7 @@ def _solved(path, scenario, stage, directory, ranks, how, show):
     outcome = _read_json(folder / "outcome.json")
     if outcome is not None and code in (solver.COMPLETED, solver.STOPPED_SHORT):
         if kept and outcome["status"] == "completed":
-            keep(folder, kept)
+            keep(folder, kept, link_test)
         return outcome
     if code == solver.ENVIRONMENT:
         return {"status": "failed", "reason": words or "the solver could not be started as asked", "exit_code": 4}

@@ -14,8 +14,7 @@ import tempfile
 
 from scenarios.solve import ROOT
 
-MESH = ("mesh.npz", "mesh.msh")
-OWN = ("checkpoint.npz", "figures")  # of a test: what stays with the run that made it
+OWN = shutil.ignore_patterns("checkpoint.npz", "figures")  # of a test: what stays with the run that made it
 
 
 @dataclass(frozen=True)
@@ -27,14 +26,14 @@ class Shared:
 
     def mesh(self, key):
         """Where the mesh of this key is, or would be."""
-        return Path(self.directory) / key
+        return self.directory / key
 
     def step(self, folder, ranks):
         """Where the test posed in `folder` (problem.json, mesh.npz) is, or would be, if solved on so many ranks; None if not shared."""
         if not self.steps:
             return None
         parts = [(folder / name).read_bytes() for name in ("problem.json", "mesh.npz")]
-        return Path(self.directory) / hashlib.sha256(b"\n".join([*parts, str(ranks).encode(), _solver()])).hexdigest()[:16]
+        return self.directory / hashlib.sha256(b"\n".join([*parts, str(ranks).encode(), _solver()])).hexdigest()[:16]
 
 
 @cache
@@ -47,17 +46,16 @@ def take(kept, folder):
     """Bring what is in `kept` into `folder` as well; False if there is nothing."""
     if not kept.is_dir():
         return False
-    shutil.copytree(kept, folder, copy_function=_link, dirs_exist_ok=True)
+    link_test(kept, folder)
     return True
 
 
-def keep(folder, kept, chosen=lambda name: name not in OWN):
-    """Put the entries of `folder` that are `chosen` (by name) into `kept`; if another run has been faster, its stay."""
+def keep(folder, kept, link):
+    """Put what `link` (`link_mesh` or `link_test`) takes from `folder` into `kept`; if another run has been faster, its things stay."""
     kept.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=kept.parent, prefix="."))
     try:
-        leave = lambda place, names: [n for n in names if Path(place) == Path(folder) and not chosen(n)]  # noqa: E731
-        shutil.copytree(folder, temporary, copy_function=_link, dirs_exist_ok=True, ignore=leave)
+        link(folder, temporary)
         temporary.rename(kept)
     except OSError:
         shutil.rmtree(temporary)
@@ -67,8 +65,13 @@ def keep(folder, kept, chosen=lambda name: name not in OWN):
 
 def link_mesh(source, target):
     """The mesh of directory `source` in directory `target` as well."""
-    for name in MESH:
+    for name in ("mesh.npz", "mesh.msh"):
         _link(source / name, target / name)
+
+
+def link_test(source, target):
+    """The finished test of directory `source`, with its end state, in directory `target` as well."""
+    shutil.copytree(source, target, copy_function=_link, dirs_exist_ok=True, ignore=OWN)
 
 
 def _link(source, target):

@@ -217,7 +217,6 @@ def mesh(full):
     """Native pullout from a bone cylinder, axisymmetric, past the peak: the mesh at the thread is refined."""
     from benchmarks.laboratory import FINENESS
 
-    del full
     runs = _pullouts([(name, FINENESS[name].thread, {"resolution": FINENESS[name]}) for name in MESHES])
     rows = [_numbers(*run) for run in runs]
     for row in rows:

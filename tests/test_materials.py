@@ -199,6 +199,7 @@ def test_cement_and_filled_bone():
     solid, filled = cement.cement([]), cement.cemented_bone([])
     for axis, size in ((2, -85), (0, 35), (3, 45), (5, 45)):
         assert solid.utilisation(uniaxial(axis, size)) == pytest.approx(1)
+    assert solid.kind == filled.kind == "plastic" and solid.onset == 1.0  # perfectly plastic
     assert 1000 < 1 / np.linalg.inv(filled.stiffness)[0, 0] < 1900
     assert filled.strength / solid.strength == pytest.approx(filled.stiffness[0, 0] / solid.stiffness[0, 0])
 
