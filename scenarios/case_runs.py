@@ -10,6 +10,7 @@ from functools import cache
 import hashlib
 import json
 from pathlib import Path
+import shutil
 
 from scenarios import loader, runner
 from scenarios.document import document_of
@@ -20,6 +21,9 @@ from scenarios.result import Result
 from scenarios.solve import ROOT
 from scenarios.trouble import BadInput, Environment
 from scenarios.unfinished import running, unfinished
+
+PUBLISHED = ROOT / "benchmarks" / "cadaveric" / "runs"
+FILES = "resolved.yaml", "result.json", "provenance.json"  # of a run: what the repository keeps
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,19 @@ def carry_out(plan, ranks, resolution, shared):
                                   runner.How(ranks, resolution, shared, edits=plan.edits)), ""
     except (BadInput, Environment) as error:
         return None, str(error)
+
+
+def take_published(plan):
+    """Bring the published result of this case, if there is one, to where its run would be, unless a run is there."""
+    if plan.result is None and (PUBLISHED / plan.directory.name).is_dir():
+        copy_files(PUBLISHED / plan.directory.name, plan.directory)
+
+
+def copy_files(source, target):
+    """The FILES of a run in directory `source` to `target`."""
+    target.mkdir(parents=True, exist_ok=True)
+    for name in FILES:
+        shutil.copy(source / name, target)
 
 
 def _begun(directory):

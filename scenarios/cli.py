@@ -139,12 +139,12 @@ def validate(
                      help="Runs of each arm for the interval of its prediction; by default 8 of axisymmetric arms (seconds each) "
                           "and none of others (minutes to an hour each), whose predictions are then marked as having no interval."),
     ] = None,
-    run: Annotated[bool, typer.Option("--run/--no-run", help="Run what is missing, or use only what is there.")] = True,
+    run: Annotated[bool, typer.Option("--run/--no-run", help="Run what is missing, or use only what is there and what the repository publishes.")] = True,
     ablation: Annotated[
         bool, typer.Option("--ablation", help="Run deliberately wrong models as well, and say how much worse they are.")
     ] = False,
     publish: Annotated[
-        bool, typer.Option("--publish", help="Write benchmarks/cadaveric/README.md and its summary in README.md; freeze blind predictions.")
+        bool, typer.Option("--publish", help="Write benchmarks/cadaveric, of all shipped studies, and its summary in README.md; freeze blind predictions.")
     ] = False,
 ):
     """Compare published experiments with simulations of them.
@@ -153,14 +153,17 @@ def validate(
     Each run is made once: what is in the output directory is used again. Writes tables, figures and report.html.
     """
     from scenarios import validation
+    from scenarios.trouble import BadInput
 
+    if publish and files:
+        raise BadInput("--publish writes the page of all shipped studies; name none")
     content = validation.validate(files or (), out, ranks, resolution, samples, run, ablation)
     directory = out or Path("results/validation")
     print(validation.text(content))
     if publish:
         from scenarios import publication
 
-        for file in publication.publish(content):
+        for file in publication.publish(content, directory / "runs"):
             print(file)
     print(directory / "report.html")
     missing = any(point["predicted"] is None for point in content["points"])

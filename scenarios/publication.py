@@ -1,22 +1,25 @@
-"""What the repository shows of a validation: benchmarks/cadaveric/README.md, its summary in README.md, and blind predictions
-frozen with a date."""
+"""What the repository shows of a validation: benchmarks/cadaveric/README.md, its summary in README.md, blind predictions frozen
+with a date, and resolved scenario and result of every run behind them."""
 
 import csv
 from pathlib import Path
+import shutil
 
 from benchmarks import tables
+from scenarios import case_runs
 from scenarios.solve import ROOT
 from scenarios.trouble import BadInput
 from scenarios.validation_report import markdown, summary
 
 CADAVERIC = ROOT / "benchmarks" / "cadaveric"
-FROZEN = ("study", "what", "predicted", "low", "high", "unit", "date", "version", "commit", "resolution")
+FROZEN = ("study", "what", "predicted", "low", "high", "unit", "date", "version", "commit", "resolution", "runs")
 SUMMARY = "<!-- written by ./halofix validate --publish -->", "<!-- until here -->"  # marks round the summary in README.md
 INTRODUCTION = """\
 # Cadaver and foam studies
 
 `studies/` holds published experiments as files. `./halofix validate` simulates them and compares; `./halofix check FILE` checks
-one. This page is written by `./halofix validate --publish`; what misses, and why, is in [notes.md](notes.md).
+one. This page is written by `./halofix validate --publish`; what misses, and why, is in [notes.md](notes.md). A prediction is a link to
+the result that made it, in `runs/`, beside its resolved scenario; `./halofix validate --no-run` makes report and figures from these.
 
 A study of one's own is a file like these:
 
@@ -44,9 +47,9 @@ An outcome is a key of result.json; of one of several cycles it is written `"cyc
 """
 
 
-def publish(content, folder=CADAVERIC, front=ROOT / "README.md"):
-    """Write README.md and blind_predictions.csv for the `content` of a validation.json into `folder`, and its summary into the
-    file `front`; returns their paths.
+def publish(content, runs, folder=CADAVERIC, front=ROOT / "README.md"):
+    """Write README.md and blind_predictions.csv for the `content` of a validation.json into `folder`, its summary into the
+    file `front`, and what is kept of its runs, which are in the folder `runs`; returns the paths of the pages.
 
     A blind prediction that is there already stays as it is: it is frozen. Raises BadInput if `front` has no place for it.
     """
@@ -57,17 +60,30 @@ def publish(content, folder=CADAVERIC, front=ROOT / "README.md"):
         raise BadInput(f"{front}: there is no place for the summary between {SUMMARY[0]} and {SUMMARY[1]}")
     front.write_text(f"{text[: begin + len(SUMMARY[0])]}\n{summary(content)}\n{text[end:]}", encoding="utf-8")
     frozen = freeze(content, folder / "blind_predictions.csv")
-    there = {study["name"] for study in content["studies"]}
-    left_out = [file.stem for file in sorted((folder / "studies").glob("*.yaml")) if file.stem not in there]
-    parts = [INTRODUCTION.strip()]
-    if left_out:
-        parts.append(f"Not in this comparison, and not run: {', '.join(left_out)}.")
-    parts += ["## Blind predictions, frozen", tables.markdown(frozen) if frozen else "None yet."]
+    _keep_runs(content, frozen, Path(runs), folder / "runs")
+    parts = [INTRODUCTION.strip(), "## Blind predictions, frozen"]
+    parts.append(tables.markdown([_linked(row) for row in frozen]) if frozen else "None yet.")
     page = markdown(content).replace("\n## ", "\n### ").replace("# Comparison", "## Comparison", 1)
     parts.append(page)
     readme = folder / "README.md"
     readme.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     return [front, readme, *([folder / "blind_predictions.csv"] if frozen else [])]
+
+
+def _keep_runs(content, frozen, runs, kept):
+    """Make `kept` the FILES of all runs that the page names, and of those behind frozen predictions."""
+    made = {run["run"] for study in content["studies"] for run in study["runs"] if run["status"] != "not run"}
+    for name in sorted(made):
+        case_runs.copy_files(runs / name, kept / name)
+    named = made | {name for row in frozen for name in row["runs"].split()}
+    for directory in sorted(kept.glob("*/")):
+        if directory.name not in named:
+            shutil.rmtree(directory)
+
+
+def _linked(row):
+    """A frozen prediction for the page: its runs are links."""
+    return row | {"runs": ", ".join(f"[{name}](runs/{name}/result.json)" for name in row["runs"].split())}
 
 
 def freeze(content, file):
@@ -87,6 +103,7 @@ def freeze(content, file):
                     "version": about["version"],
                     "commit": about["commit"][:10] + (" with changes" if about.get("modified") is True else ""),
                     "resolution": content["resolution"],
+                    "runs": point["runs"],
                 }
             )
     if rows:

@@ -36,7 +36,7 @@ def validate(files=(), out=None, ranks=None, resolution=None, samples=None, run=
 
     files: paths of studies, or names of shipped ones; none: all that are shipped; out: directory, by default
     results/validation; samples: of the open inputs, for each arm (None: 8 of axisymmetric arms, none of others); run:
-    False uses only results that are there; ablation: each study with deliberately wrong models as well.
+    False uses only results that are there, and those that the repository publishes; ablation: each study with deliberately wrong models as well.
     Raises BadInput if any study has anything wrong with it, before the first run.
     """
     begun = time.monotonic()
@@ -56,7 +56,10 @@ def validate(files=(), out=None, ranks=None, resolution=None, samples=None, run=
         for name, edits in variants.items()
     }
     failed = {}
-    if run:
+    if not run:
+        for plan in (plan for group in plans.values() for plan in group):
+            case_runs.take_published(plan)
+    else:
         shared = Shared(out / "shared", steps=True)
         failed = _carry_out([plan for group in plans.values() for plan in group], ranks, resolution, shared)
     content = {
@@ -80,7 +83,7 @@ def validate(files=(), out=None, ranks=None, resolution=None, samples=None, run=
                 _explained(comparing.points(study, outcomes, rows), failed),
                 comparing.ranking(study, outcomes),
             )
-        content["studies"].append(_described(study, folder, plans[study.name, ""]))
+        content["studies"].append(_described(study, folder, {name: plans[study.name, name] for name in variants}))
     points = [point for (_, name), (points, _) in found.items() if not name for point in points]
     content["points"] = [point.row() for point in points]
     content["agreement"] = groups(points)
@@ -254,7 +257,7 @@ def ablations(found):
 
 
 def _described(study, folder, plans):
-    """What a report says of a study beside its points."""
+    """What a report says of a study beside its points; plans: {name of a deliberate change of the model, '' for none: [Planned]}."""
     curves = {
         row.name: str(row.curve) for row in (specimen_table.read(study, folder) if study.specimens else ()) if row.curve
     }
@@ -274,12 +277,14 @@ def _described(study, folder, plans):
                 "arm": plan.case.arm,
                 "specimen": plan.case.specimen,
                 "sample": plan.case.sample,
+                "change": ABLATIONS[name][0] if name else "",
                 "run": plan.directory.name,
                 "curve": curves.get(plan.case.specimen),
                 "status": plan.result.status if plan.result else "not run",
                 "model": plan.scenario.model,
             }
-            for plan in plans
+            for name, group in plans.items()
+            for plan in group
         ],
     }
 

@@ -119,7 +119,7 @@ def _curves(content, directory):
     pairs = []
     for study in content["studies"]:
         for run in study["runs"]:
-            measured = resultdir.table(Path(run["curve"])) if run.get("curve") else {}
+            measured = resultdir.table(Path(run["curve"])) if run.get("curve") and not run["change"] else {}
             if measured:
                 pairs.append(
                     (
@@ -259,7 +259,7 @@ def _row(point):
         "measured": "–"
         if point["measured"] is None
         else f"{number(point['measured'])}" + (f" ± {number(point['sd'])}" if point["sd"] else "") + of,
-        "predicted": f"{number(point['predicted'])}{of}" if point["predicted"] is not None else point["why"],
+        "predicted": _predicted(point, of),
         "interval": interval(point),
         "off by": ""
         if point["deviation_percent"] is None or point["kind"] == "correlation"
@@ -267,6 +267,14 @@ def _row(point):
         "in SD": number(point["standardised"], "+.1f") if point["standardised"] is not None else "",
         "verdict": point["verdict"],
     }
+
+
+def _predicted(point, of):
+    """The prediction as links to the results behind it, or why there is none."""
+    if point["predicted"] is None:
+        return point["why"]
+    first, *others = [f"runs/{name}/result.json" for name in point["runs"].split()]
+    return f"[{number(point['predicted'])}{of}]({first})" + "".join(f" [({k})]({file})" for k, file in enumerate(others, start=2))
 
 
 if __name__ == "__main__":

@@ -200,11 +200,11 @@ def test_validate_end_to_end(tmp_path, monkeypatch):
     point, = content["points"]
     assert point["predicted"] > 0 and point["samples"] == 1 and point["low"] <= point["predicted"] <= point["high"]
     runs = content["studies"][0]["runs"]
-    assert [run["status"] for run in runs] == ["completed"] * 2 and point["runs"] == runs[0]["run"]
+    assert [run["status"] for run in runs] == ["completed"] * 3 and point["runs"] == runs[0]["run"]
     sampled = json.loads((out / "runs" / runs[1]["run"] / "problem.json").read_text())
     friction = sampled["interfaces"]["screw_foam"]["friction"]
     assert 0.1 <= friction <= 0.2 and sampled["edits"] == {"model.friction": friction}
-    assert len(list((out / "runs").iterdir())) == 3
+    assert len(list((out / "runs").iterdir())) == 3 and {run["change"] for run in runs} == {"", "bonded threads"}
     bonded = next(row for row in content["ablation"] if "MAPE_percent" in row)
     assert bonded["MAPE_percent"] != pytest.approx(bonded["MAPE_own_percent"], abs=0.01), "the change reaches the solver"
 
@@ -214,6 +214,18 @@ def test_validate_end_to_end(tmp_path, monkeypatch):
     assert f"runs/{point['runs']}/resolved.yaml" in links and all((out / link).exists() for link in links)
     with open(out / "points.csv", newline="") as stream:
         assert float(next(csv.DictReader(stream))["predicted"]) == pytest.approx(point["predicted"], rel=1e-5)
+
+    front, shown = tmp_path / "front.md", tmp_path / "published"
+    front.write_text("\n".join(publication.SUMMARY))
+    (shown / "runs" / "outgrown").mkdir(parents=True)
+    publication.publish(content, out / "runs", shown, front)
+    links = re.findall(r"\]\((runs/[^)]+)\)", (shown / "README.md").read_text())
+    assert links == [f"runs/{point['runs']}/result.json"] and (shown / links[0]).exists()
+    assert {path.name for path in (shown / "runs").iterdir()} == {run["run"] for run in runs}
+    monkeypatch.setattr(case_runs, "PUBLISHED", shown / "runs")
+    again = validation.validate([file], tmp_path / "again", samples=1, run=False, ablation=True)
+    assert again["points"] == content["points"] and again["ablation"] == content["ablation"], "the repository's results are enough"
+    assert again["commits"] == content["commits"]
 
     before = {path: path.stat().st_mtime_ns for path in (out / "runs").rglob("result.json")}
     assert CliRunner().invoke(cli.app, command).exit_code == 0
@@ -252,23 +264,33 @@ def test_shipped_studies_go_by_their_names(tmp_path):
 # -- what is published -------------------------------------------------------------------------------------------------
 
 
-def content(predicted, date="2030-01-01"):
-    point = comparing.Point("blinded", "blind", "cadaveric", "ratio", "a / b", predicted=predicted, low=1.0, high=2.0, samples=4)
+def content(predicted, date="2030-01-01", run="run"):
+    point = comparing.Point("blinded", "blind", "cadaveric", "ratio", "a / b", predicted=predicted, low=1.0, high=2.0, samples=4, runs=[run])
+    study = {"name": "blinded", "citation": "Nobody 2031", "kind": "cadaveric", "role": "blind", "assumed": [],
+             "runs": [{"run": run, "status": "completed"}, {"run": "never", "status": "not run"}]}
     return {"halofix": {"version": "1", "commit": "c" * 40, "modified": False}, "date": date, "resolution": "standard", "points": [point.row()],
-            "studies": [], "agreement": [], "ranking": [], "ablation": [], "commits": [], "seconds_simulated": 10.0, "seconds_here": 1.0}
+            "studies": [study], "agreement": [], "ranking": [], "ablation": [], "commits": [], "seconds_simulated": 10.0, "seconds_here": 1.0}
 
 
 def test_blind_predictions_are_frozen(tmp_path):
     front = tmp_path / "front.md"
     front.write_text("\n".join(["before", *publication.SUMMARY, "after"]))
-    publication.publish(content(1.5), tmp_path, front)
-    publication.publish(content(1.7, "2031-01-01"), tmp_path, front)
-    shown = front.read_text()
-    assert shown.startswith("before") and shown.endswith("after") and shown.count("1 of 1 points predicted") == 1 and "2031-01-01" in shown
-    with open(tmp_path / "blind_predictions.csv", newline="") as stream:
+    out, shown = tmp_path / "out", tmp_path / "shown"
+    shown.mkdir()
+    for run in ("first", "second", "third"):
+        (out / run).mkdir(parents=True)
+        for name in case_runs.FILES:
+            (out / run / name).write_text(run)
+    publication.publish(content(1.5, run="first"), out, shown, front)
+    publication.publish(content(1.6, "2030-06-01", "second"), out, shown, front)
+    publication.publish(content(1.7, "2031-01-01", "third"), out, shown, front)
+    assert sorted(path.name for path in (shown / "runs").iterdir()) == ["first", "third"], "of what is shown or frozen, nothing else"
+    text = front.read_text()
+    assert text.startswith("before") and text.endswith("after") and text.count("1 of 1 points predicted") == 1 and "2031-01-01" in text
+    with open(shown / "blind_predictions.csv", newline="") as stream:
         row, = csv.DictReader(stream)
     assert float(row["predicted"]) == 1.5 and row["date"] == "2030-01-01"
-    page = (tmp_path / "README.md").read_text()
+    page = (shown / "README.md").read_text()
     assert "2030-01-01" in page and "1.7" in page
 
 
