@@ -51,8 +51,8 @@ class Actuator:
 
     The line of the load crosses the screw axis at the top of the head, or `ahead` (mm) beyond it (negative: towards the tip, as
     where the head is clamped and the vertebral body is loaded). The load f acts evenly on the nodes of the top, with a couple
-    for the way to its line; the stroke s = c.u_h that does work with it is that of the point of the axis on this line, if the
-    top were rigid. Under force control f is given; under displacement control f = STIFFNESS (target - s), the elasticity of the
+    for the way to its line. The stroke s = c.u_h that does work with it is the displacement of the point of the axis on this line,
+    if the top were rigid; it is what is called the displacement of the head: a head far off the line may well move the other way. Under force control f is given; under displacement control f = STIFFNESS (target - s), the elasticity of the
     machine: a rank-one, symmetric term, so that both are the same convex problem and limit points are passed.
     """
 
@@ -80,12 +80,12 @@ class Actuator:
         order = np.argsort(nodes)
         self._nodes, self._c = nodes[order].astype(PETSc.IntType), c[order].ravel()
         self.load, self.target, self.stiffness = 0.0, 0.0, 0.0
-        self.origin = 0.0, 0.0, 0.0, 0.0
+        self.origin = 0.0, 0.0, 0.0
 
     def zero(self):
-        """Count displacement, axial displacement, angle and stroke from the present ones."""
-        self.origin = 0.0, 0.0, 0.0, 0.0
-        self.origin = self.displacement(), self.axial_displacement(), self.angle(), self.stroke()
+        """Count stroke, axial displacement and angle from the present ones."""
+        self.origin = 0.0, 0.0, 0.0
+        self.origin = self.stroke(), self.axial_displacement(), self.angle()
 
     def memory(self):
         return {"setting": self.setting, "origin": self.origin}
@@ -115,12 +115,10 @@ class Actuator:
         pass
 
     def stroke(self):
-        """Displacement of the line of the load along its direction, mm: the one that does work with the force."""
-        return self.c.dot(self.model.uv) - self.origin[3]
+        """Displacement of the head, where the line of the load crosses its axis, along the load, mm: the one that does work with it."""
+        return self.c.dot(self.model.uv) - self.origin[0]
 
-    def displacement(self):
-        """Mean displacement of the head along the direction, mm."""
-        return self._sum(self._head() @ self.direction) * self.weight - self.origin[0]
+    displacement = stroke
 
     def force(self):
         """Force on the head along the direction, N."""

@@ -77,7 +77,7 @@ class Cycle(Block):
     lever_arm: Annotated[float, Quantity("mm", -100, 100, "10 mm")] = default(
         "10 mm", CHOICE + ": a screw head on the bone",
         "from the bone to the line of the load, along the screw; negative: it passes through the bone, as where the head is clamped "
-        "to a rod and the vertebral body is loaded",
+        "to a rod and the vertebral body is loaded; the displacement of the head is that of the screw's axis at this line",
     )
     start: Force | None = default(None, f"{_PRESET}; without a preset it is given", "peak load of the first cycle")
     ramp: Ramp | None = default(
