@@ -302,7 +302,7 @@ class Cycle:
         jump, angle = i.jump.copy(), grip.angle()
         march.turn()
         if all(self.path.ease(load) for load in np.linspace(peak, low, UNLOADING + 1)[1:]) and grip.displacement() < at:
-            moved = motion(i, i.jump - jump, self.model.comm)
+            moved = motion(i, jump - i.jump, self.model.comm)
             change = at - grip.displacement()
             self.reference.add(cycles=self.cycles, peak_load_N=peak, minimum_load_N=low, head_displacement_mm=at,
                                range_mm=change, stiffness_N_per_mm=(peak - low) / change,

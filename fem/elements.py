@@ -174,7 +174,8 @@ def update(u, dofs, G, hoop, weights, law, plastic_law, C, compliance, strength,
         law: (n,) law index of each cell; plastic_law (nlaw,) bool; C.. k0: law tables (nlaw, ...);
         crushed (nlaw, 3): volumetric strain and two moduli of `densification`.
         eps_p_n (n, nq, 6), kappa_n (n, nq): state of the last converged step; integrity (n, nq) = 1 - D, fixed in a step.
-        eps_p, kappa: trial state, filled. tearing (n, nq): increment of kappa weighted by `shear_tension_weight`, filled.
+        eps_p, kappa: trial state, filled. tearing (n, nq): norm of the increment of plastic strain as a tensor, weighted by
+        `shear_tension_weight`, filled.
         stress (n, nq, 6): effective stress in MPa, filled. tangent (n, nq, 6, 6): filled where status is 1.
         status (n, nq) int8: 0 elastic, 1 plastic, -1 return map failed.
         bulk (n, nq, 3): pressure, its slope and its energy density where the bone is compacted, filled.
@@ -211,16 +212,20 @@ def update(u, dofs, G, hoop, weights, law, plastic_law, C, compliance, strength,
                                       tangent[c, q])
                 if flag < 0:
                     failed += 1
-                tearing[c, q] = dl * shear_tension_weight(s) if dl > 0.0 else 0.0
+                weight = shear_tension_weight(s) if dl > 0.0 else 0.0
                 kappa[c, q] = kappa_n[c, q] + dl
                 for i in range(6):
                     s[i] *= strength[m]
+            tearing[c, q] = 0.0
             if flag == 1:
+                norm = 0.0
                 for i in range(6):
                     v = eps[i]
                     for j in range(6):
                         v -= compliance[m, i, j] * s[j] / strength[m]
                     eps_p[c, q, i] = v
+                    norm += (1.0 if i < 3 else 0.5) * (v - eps_p_n[c, q, i]) ** 2
+                tearing[c, q] = weight * np.sqrt(norm)
             else:
                 for i in range(6):
                     eps_p[c, q, i] = eps_p_n[c, q, i]

@@ -14,9 +14,9 @@ damage are
 
     N_f(x) = A x^-b,    d omega / dN = omega_f / N_f(x),    D_f = D_max (1 - exp(-omega)),    omega_f = -ln(1 - LOSS / D_max),
 
-and each cycle leaves a plastic strain along the flow direction n, of the amount e_f until N_f (ratcheting):
+and until N_f each cycle leaves a plastic strain along the flow direction n, whose norm as a tensor adds up to e_f (ratcheting):
 
-    d eps_p / dN = e_f n / N_f(x).
+    d eps_p / dN = e_f n / (|n| N_f(x)).
 
 At constant load on one point: D_f = LOSS after N_f cycles; under a ramp x = x0 + x1 N: omega = omega_f
 [(x0 + x1 N)^(b+1) - x0^(b+1)] / (A x1 (b+1)).
@@ -26,6 +26,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+TENSOR = np.array([1.0, 1.0, 1.0, 0.5, 0.5, 0.5])  # weights of squares: the norm of a strain in Voigt order as a tensor
 LOSS = 0.3  # of the modulus: what the S-N curves of trabecular bone call failure (Kosmopoulos 2008)
 
 
@@ -84,7 +85,7 @@ class Fatigue:
         return self._joined(self.model.quadrature.weights, lambda cortex: cortex.weight)
 
     def measure(self, swing):
-        """x (points,) of the last converged peak, that of bone smoothed, and the flow directions there (n, nq, 6).
+        """x (points,) of the last converged peak, that of bone smoothed, and the flow directions there (n, nq, 6), of norm one.
 
         swing (n, nq, 6): effective stress at the peak less that at the minimum, MPa."""
         m = self.model
@@ -92,6 +93,7 @@ class Fatigue:
         for k in np.unique(m.law[self.tires]):
             cells = np.flatnonzero(self.tires & (m.law == k))
             peak, flow[cells] = self._utilisation(k, m.stress[cells])
+            flow[cells] /= np.sqrt((flow[cells] ** 2 * TENSOR).sum(axis=-1, keepdims=True))
             x[cells] = np.sqrt(peak * np.minimum(self._utilisation(k, swing[cells])[0], peak))
         return self._joined(m.damage.smooth(x), lambda cortex: cortex.utilisation()), flow
 
@@ -111,7 +113,9 @@ class Fatigue:
         """The `Jump` over which omega grows by `growth` (points,); nothing heals where the last one took too much."""
         omega = self.omega + growth
         damage = np.maximum(self._present(), self.damage(omega))
-        return Jump(omega, damage, *self._parts(damage), (self.strain * self._parts(growth / self.failure)[0])[..., None] * flow)
+        until_failure = (np.minimum(omega, self.failure) - np.minimum(self.omega, self.failure)) / self.failure
+        ratchet = (self.strain * self._parts(until_failure)[0])[..., None] * flow
+        return Jump(omega, damage, *self._parts(damage), ratchet)
 
     def damage(self, omega):
         return self.maximum * (1.0 - np.exp(-omega))

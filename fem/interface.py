@@ -242,9 +242,12 @@ class Interface:
 
     def _tiring(self, open_, shear, mixed, onset, final):
         """(c,) loss of bond per cycle, as a rate of its logarithm: x^b, x the geometric mean of peak and range of the separation (as in
-        `fem.fatigue`) over that at which it breaks further."""
+        `fem.fatigue`) over that at which it breaks further. Of a bond that is pressed together only the shear is a separation."""
+        c, normal = self.cohesive, self._normal[self.cohesive]
+        gn, back = np.einsum("ij,ij->i", self.jump[c], normal), np.einsum("ij,ij->i", self.swung[c], normal)
+        opened = np.maximum(gn, 0.0) - np.maximum(gn - back, 0.0)
+        swung = np.hypot(opened, np.linalg.norm(self.swung[c] - back[:, None] * normal, axis=1))
         reach = onset * final / (final - (1.0 - self.bond[self.cohesive]) * (final - onset))
-        swung = np.linalg.norm(self.swung[self.cohesive], axis=1)
         return np.minimum(np.sqrt(mixed * np.minimum(swung, mixed)) / reach, 1.0) ** self.exponent[self.cohesive]
 
     def tire(self, cycles):

@@ -56,11 +56,13 @@ def set_friction(problem, value):
 
 
 def set_fatigue_life(problem, value):
-    """Cycles that bone stands at its yield stress."""
+    """Cycles that bone and its shell stand at their yield stress."""
     share = value / library.load("calibrated").fatigue_life_at_yield
     for law in problem["laws"]:
         if law["name"] in BONES and law["fatigue"]:
             law["fatigue"]["life"] *= float(share)
+    if problem["cortex"]:
+        problem["cortex"]["fatigue"]["life"] *= float(share)
 
 
 ABLATIONS = {"von_mises": ("von Mises bone", von_mises), "bonded_threads": ("bonded threads", bonded_threads),

@@ -3,7 +3,8 @@
 Bone inside the cement is mechanically switched off: it shrinks from the cement as this cures, and the pores of the
 cement govern stiffness and strength (Kinzl 2012). Filled bone is therefore porous cement, E = E_cement (1 - p)^n, and
 not a mixture with bone. Both yield at their strength and hold it. In compression PMMA does; in tension and shear it breaks, so what
-holds on because cement yields is an upper bound, and the plastic strain of the cement tells where that matters.
+holds on because cement yields is an upper bound, and the plastic strain of the cement tells where that matters. Pressed from all
+sides the isotropic quadric through the three strengths yields at 0.55 of the compressive strength, which solid PMMA does not.
 """
 
 from materials import fatigue, library

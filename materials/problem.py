@@ -52,7 +52,6 @@ def problem(model, regions, interfaces, screw_diameter, insertion_depth, *, scre
         raise TypeError("density must say its kind: Density(value, kind)")
 
     laws = [makers[name]() for name in regions]
-    solid = foam_density / FOAM_SOLID if "foam" in regions else density.to(Kind.BVTV).value if density else 1.0
     calibrated = library.load("calibrated")
     return {
         "schema": 1,
@@ -63,7 +62,7 @@ def problem(model, regions, interfaces, screw_diameter, insertion_depth, *, scre
         "insertion": {"damage": float(calibrated.insertion_damage), "radius": screw_diameter / 2 + INSERTION_ANNULUS,
                       "depth": float(insertion_depth),
                       "regions": [regions[name] for name in interface.BONES if name in regions]},
-        "interfaces": {name: interface.interface(name, solid) for name in interfaces},
+        "interfaces": {name: interface.interface(name, _solid(name, density, foam_density)) for name in interfaces},
         "cortex": bone.cortex(density) if cortex else None,
         "screw": {"radius": screw_diameter / 2, "depth": float(insertion_depth)},
         "loading": dict(loading),
@@ -71,6 +70,15 @@ def problem(model, regions, interfaces, screw_diameter, insertion_depth, *, scre
         "steps": dict(steps),
         "warnings": list(dict.fromkeys(warnings)),
     }
+
+
+def _solid(interface_name, density, foam_density):
+    """Solid fraction of what the interface has on its far side: of foam, of the body, or of pedicle and arch, which are denser."""
+    if interface_name.endswith("_foam"):
+        return foam_density / FOAM_SOLID
+    if interface_name.endswith(("_pedicle", "_posterior")):
+        return bone.isthmus_density(density).value
+    return density.to(Kind.BVTV).value if density else 1.0
 
 
 def _trabecular(density, frame, warnings):

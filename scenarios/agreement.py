@@ -66,9 +66,12 @@ def standardised(predicted, mean, sd):
 
 
 def distinct(first, second):
-    """Whether two means are told apart by Welch's t test at 5 %; each is (mean, sd, n). True where sd or n is not known."""
-    if None in (*first, *second) or min(first[2], second[2]) < 2:
+    """Whether two means are told apart; each is (mean, sd, n): by Welch's t test at 5 %; where n is not known, by more than their
+    pooled SD; True where an SD is not known either."""
+    if None in (first[1], second[1]):
         return True
+    if None in (first[2], second[2]) or min(first[2], second[2]) < 2:
+        return abs(first[0] - second[0]) > np.sqrt((first[1] ** 2 + second[1] ** 2) / 2)
     return bool(stats.ttest_ind_from_stats(*first, *second, equal_var=False).pvalue < SIGNIFICANT)
 
 

@@ -6,16 +6,16 @@ several commits are mixed.
 """
 
 from dataclasses import dataclass
-from functools import cache
 import hashlib
 import json
 from pathlib import Path
 import shutil
 
 from scenarios import loader, runner
+from scenarios import solve as solver
 from scenarios.document import document_of
 from scenarios.loader import BadScenario
-from scenarios.provenance import version
+from scenarios.provenance import laws
 from scenarios.resolved import resolved_text
 from scenarios.result import Result
 from scenarios.solve import ROOT
@@ -24,6 +24,7 @@ from scenarios.unfinished import running, unfinished
 
 PUBLISHED = ROOT / "benchmarks" / "cadaveric" / "runs"
 FILES = "resolved.yaml", "result.json", "provenance.json"  # of a run: what the repository keeps
+MARK = "published"  # in the directory of a result that was not made here
 
 
 @dataclass(frozen=True)
@@ -37,12 +38,13 @@ class Planned:
 
     @property
     def result(self):
-        """The Result if there is one that was not interrupted, else None."""
+        """The Result if there is one that says something of the screw: not of a run that was stopped or that the machine failed."""
         try:
             found = Result(self.directory)
         except BadInput:
             return None
-        return None if found.summary.get("interrupted") else found
+        trouble = found.summary.get("interrupted") or found.summary.get("broke_off") or found.exit_code == solver.ENVIRONMENT
+        return None if trouble else found
 
 
 def planned(case, runs, resolution, edits=None):
@@ -58,21 +60,14 @@ def planned(case, runs, resolution, edits=None):
 def key(scenario, edits):
     """Name of the directory of a run: 12 hexadecimal digits."""
     resolved = resolved_text(scenario.model_copy(update={"name": None}))
-    parts = [version(), _materials(), resolved, json.dumps(edits, sort_keys=True)]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
+    return hashlib.sha256("\n".join([laws(), resolved, json.dumps(edits, sort_keys=True)]).encode()).hexdigest()[:12]
 
 
-@cache
-def _materials():
-    files = [ROOT / "materials" / "calibrated.yaml", *sorted((ROOT / "materials" / "library").glob("*.yaml"))]
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
-
-
-def carry_out(plan, ranks, resolution, shared):
+def carry_out(plan, ranks, resolution, shared=None):
     """Result of a planned case, run now, or gone on with if it was killed; (None, why) if it could not be run, or another
     process is running it.
 
-    shared: `scenarios.shared.Shared` of the meshes and first tests that cases have in common."""
+    shared: `scenarios.shared.Shared` of the meshes and first tests that cases have in common, if they share any."""
     if process := running(plan.directory):
         return None, f"process {process} is running it; ask again when that has ended"
     try:
@@ -86,9 +81,16 @@ def carry_out(plan, ranks, resolution, shared):
 
 
 def take_published(plan):
-    """Bring the published result of this case, if there is one, to where its run would be, unless a run is there."""
-    if plan.result is None and (PUBLISHED / plan.directory.name).is_dir():
+    """Bring the published result of this case, if there is one, to where its run would be, unless a run is there or was begun."""
+    if (PUBLISHED / plan.directory.name).is_dir() and not plan.directory.exists() and not _begun(plan.directory):
         copy_files(PUBLISHED / plan.directory.name, plan.directory)
+        (plan.directory / MARK).touch()
+
+
+def drop_published(plan):
+    """Make room for a run of one's own where a published result was brought to."""
+    if (plan.directory / MARK).exists():
+        shutil.rmtree(plan.directory)
 
 
 def copy_files(source, target):

@@ -296,8 +296,9 @@ def sweep_run(
     from scenarios.sweeps import engine
 
     directory = engine.planned(file, out, ranks)
-    if pilot:
-        engine.pilot(directory)
+    if pilot and (failed := engine.pilot(directory)):
+        print(f"halofix: {failed}", file=sys.stderr)
+        raise typer.Exit(STOPPED_SHORT)
     if dry_run or pilot:
         for line in engine.status(directory).forecast(cores or engine.usable_cores()):
             print(line)

@@ -6,7 +6,8 @@ r32 = h3/h2, e21 = f2 - f1, e32 = f3 - f2 and s = sign(e32/e21),
     p = |ln |e32/e21| + ln((r21^p - s)/(r32^p - s))| / ln r21,   f0 = f1 + (f1 - f2)/(r21^p - 1),
     GCI = 1.25 |f1 - f2| / (|f1| (r21^p - 1)).
 
-Where e32/e21 < 0 the results oscillate about their limit, or no order fits, and none can be told: the band is then 3 times half
+More than second order is not credited: three sizes that differ little pretend to any order, and a large one makes the band
+vanish. Where e32/e21 < 0 the results oscillate about their limit, or no order fits, and none can be told: the band is then 3 times half
 the range of the results, a choice on the safe side.
 """
 
@@ -16,11 +17,12 @@ from scipy.optimize import brentq
 
 SAFETY, SAFETY_WITHOUT_ORDER = 1.25, 3.0
 ORDERS = (0.1, 20.0)  # between which an order is looked for
+CREDITED = 2.0
 
 
 @dataclass(frozen=True)
 class GridConvergence:
-    """order and limit (None where there is no order to tell); gci: uncertainty of the finest result as a share of it; how."""
+    """order as observed, and limit (None where there is no order to tell); gci: uncertainty of the finest result as a share of it; how."""
 
     order: float | None
     limit: float | None
@@ -48,7 +50,6 @@ def grid_convergence(sizes, results):
     if off(ORDERS[0]) * off(ORDERS[1]) > 0:
         return GridConvergence(None, None, spread, "no order between 0.1 and 20: three times half the range")
     p = brentq(off, *ORDERS)
-    growth = r21**p - 1
-    return GridConvergence(
-        p, f1 + (f1 - f2) / growth, SAFETY * abs(e21) / abs(f1) / growth, f"order {p:.2f} observed over the three finest"
-    )
+    how = f"order {p:.2f} observed over the three finest" + (f", {CREDITED:g} credited" if p > CREDITED else "")
+    band = SAFETY * abs(e21) / abs(f1) / (r21 ** min(p, CREDITED) - 1)
+    return GridConvergence(p, f1 + (f1 - f2) / (r21**p - 1), band, how)

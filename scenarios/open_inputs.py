@@ -1,6 +1,7 @@
 """Samples of what a study leaves open: a Latin hypercube over its distributions, one and the same for all of its arms.
 
-All arms of a study see the same samples, so that a ratio of two arms is taken between like specimens.
+All arms of a study see the same samples, so that a ratio of two arms is taken between like specimens. Where arms have values of
+their own (classes of density) they are other specimens: each scatters by itself, in a dimension of its own.
 """
 
 from scipy.stats import qmc, truncnorm
@@ -13,38 +14,38 @@ from scenarios.variation import value_at, varied
 SEED = 20  # the same samples each time: what is cached is found again
 
 
-def samples(study, count):
-    """[{dotted path: value}, ...]: `count` of a Latin hypercube; none where nothing is open."""
+def samples(study, arm, count):
+    """[{dotted path: value}, ...]: `count` of a Latin hypercube for one arm; none where nothing is open."""
     given = study.uncertain
     if not given or not count:
         return []
-    shares = qmc.LatinHypercube(d=len(given), seed=SEED).random(count)
-    return [
-        {path: quantile(distribution, share, path) for (path, distribution), share in zip(given.items(), row)}
-        for row in shares
-    ]
+    dimensions = [(path, None) for path in given]
+    dimensions += [(path, other) for path in given for other in study.arms if path in own(study, other)]
+    shares = dict(zip(dimensions, qmc.LatinHypercube(d=len(dimensions), seed=SEED).random(count).T))
+    each = {path: shares[(path, arm) if (path, arm) in shares else (path, None)] for path in given}
+    return [{path: quantile(given[path], each[path][k], path) for path in given} for k in range(count)]
 
 
 def cases(study, folder, arm, count):
     """The Case of each sample for one arm; what the arm sets itself is not open in it. Samples that change nothing are none."""
     found, fixed = [], own(study, arm)
     text = arm_text(study, folder, arm)
-    for index, values in enumerate(samples(study, count)):
+    for index, values in enumerate(samples(study, arm, count)):
         inputs = {path: value for path, value in values.items() if path in MODEL_INPUTS}
         changed = text
         for path, value in values.items():
             scatter = study.uncertain[path].relative is not None
             if path in inputs or (path in fixed and not scatter):
                 continue
-            changed = placed(changed, path, value) or changed  # not where this arm has no such step
+            changed = placed(changed, path, value, scatter) or changed  # not where this arm has no such step
         found.append(Case(study.name, arm, changed, sample=index, inputs=inputs))
     return found
 
 
-def placed(text, path, value):
-    """Scenario text with a sampled `value` at `path`; a float there is a factor to what it has. None where it has nothing."""
+def placed(text, path, value, scatter):
+    """Scenario text with a sampled `value` at `path`, of a scatter as a factor to what it has. None where it has nothing."""
     try:
-        if isinstance(value, float):
+        if scatter:
             amount, unit = _split(value_at(text, path))
             value = f"{number(value * amount)} {unit}".strip()
         return varied(text, {path: value})

@@ -1,6 +1,7 @@
 """provenance.json: which code, which libraries, which files, how many ranks. Nothing in it names the machine."""
 
 from datetime import UTC, datetime
+from functools import cache
 import hashlib
 from importlib import metadata
 import platform
@@ -36,6 +37,13 @@ def version():
         return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     except (OSError, KeyError, tomllib.TOMLDecodeError):
         return "unknown"
+
+
+@cache
+def laws():
+    """Version of halofix and hash of the values of its material library: what a result follows from beside the scenario."""
+    files = [ROOT / "materials" / "calibrated.yaml", *sorted((ROOT / "materials" / "library").glob("*.yaml"))]
+    return f"{version()}\n{hashlib.sha256(b''.join(file.read_bytes() for file in files)).hexdigest()}"
 
 
 def git_state():

@@ -2,6 +2,7 @@
 with a date, and resolved scenario and result of every run behind them."""
 
 import csv
+import json
 from pathlib import Path
 import shutil
 
@@ -59,8 +60,8 @@ def publish(content, runs, folder=CADAVERIC, front=ROOT / "README.md"):
     if not 0 <= begin < end:
         raise BadInput(f"{front}: there is no place for the summary between {SUMMARY[0]} and {SUMMARY[1]}")
     front.write_text(f"{text[: begin + len(SUMMARY[0])]}\n{summary(content)}\n{text[end:]}", encoding="utf-8")
-    frozen = freeze(content, folder / "blind_predictions.csv")
-    _keep_runs(content, frozen, Path(runs), folder / "runs")
+    frozen = freeze(content, Path(runs), folder)
+    _keep_runs(content, Path(runs), folder / "runs")
     parts = [INTRODUCTION.strip(), "## Blind predictions, frozen"]
     parts.append(tables.markdown([_linked(row) for row in frozen]) if frozen else "None yet.")
     page = markdown(content).replace("\n## ", "\n### ").replace("# Comparison", "## Comparison", 1)
@@ -70,42 +71,48 @@ def publish(content, runs, folder=CADAVERIC, front=ROOT / "README.md"):
     return [front, readme, *([folder / "blind_predictions.csv"] if frozen else [])]
 
 
-def _keep_runs(content, frozen, runs, kept):
-    """Make `kept` the FILES of all runs that the page names, and of those behind frozen predictions."""
+def _keep_runs(content, runs, kept):
+    """Make `kept` the FILES of all runs that the page names."""
     made = {run["run"] for study in content["studies"] for run in study["runs"] if run["status"] != "not run"}
     for name in sorted(made):
         case_runs.copy_files(runs / name, kept / name)
-    named = made | {name for row in frozen for name in row["runs"].split()}
     for directory in sorted(kept.glob("*/")):
-        if directory.name not in named:
+        if directory.name not in made:
             shutil.rmtree(directory)
 
 
 def _linked(row):
     """A frozen prediction for the page: its runs are links."""
-    return row | {"runs": ", ".join(f"[{name}](runs/{name}/result.json)" for name in row["runs"].split())}
+    return row | {"runs": ", ".join(f"[{name}](frozen/{name}/result.json)" for name in row["runs"].split())}
 
 
-def freeze(content, file):
-    """Rows of `file` with the new blind predictions of `content` added to those that are there."""
-    rows = []
+def freeze(content, runs, folder):
+    """Rows of `folder`/blind_predictions.csv with the new blind predictions of `content` added to those that are there.
+
+    Date, version and commit are those of the run behind a prediction (of two the later); its FILES go to `folder`/frozen, where they
+    are never replaced."""
+    file, rows = folder / "blind_predictions.csv", []
     if file.exists():
         with open(file, newline="") as stream:
             rows = list(csv.DictReader(stream))
     there = {(row["study"], row["what"]) for row in rows}
-    about = content["halofix"]
     for point in content["points"]:
         if point["role"] == "blind" and point["predicted"] is not None and (point["study"], point["what"]) not in there:
+            names = point["runs"].split()
+            made = max((json.loads((runs / name / "provenance.json").read_text()) for name in names), key=lambda about: about["finished"])
             rows.append(
                 {key: point.get(key) for key in FROZEN[:6]}
                 | {
-                    "date": content["date"][:10],
-                    "version": about["version"],
-                    "commit": about["commit"][:10] + (" with changes" if about.get("modified") is True else ""),
+                    "date": made["finished"][:10],
+                    "version": made["halofix"]["version"],
+                    "commit": made["halofix"]["commit"][:10] + (" with changes" if made["halofix"].get("modified") is True else ""),
                     "resolution": content["resolution"],
                     "runs": point["runs"],
                 }
             )
+            for name in names:
+                if not (folder / "frozen" / name).exists():
+                    case_runs.copy_files(runs / name, folder / "frozen" / name)
     if rows:
         tables.write_csv(file, rows)
     return rows

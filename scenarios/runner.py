@@ -290,7 +290,8 @@ def _solved(path, scenario, stage, directory, ranks, how, show):
         return outcome
     if code == solver.ENVIRONMENT:
         return {"status": "failed", "reason": words or "the solver could not be started as asked", "exit_code": 4}
-    return left(folder, stage, f"the solver ended unexpectedly (code {code})" + (f": {words}" if words else ""))
+    ended = f"the solver ended unexpectedly (code {code})" + (f": {words}" if words else "")
+    return left(folder, stage, ended) | {"broke_off": True}
 
 
 def _taken_over(folder):

@@ -149,6 +149,10 @@ class Measured(Block):
     value: Amount | None = default(None, "a blind study", "ratio, difference or correlation")
     sd: Amount | None = default(None, NOT_GIVEN, "standard deviation, with its unit")
     n: Count | None = default(None, NOT_GIVEN, "number of specimens")
+    p: Annotated[float, Field(ge=0, le=1)] | None = default(
+        None, NOT_GIVEN, "significance of a ratio or difference as reported; above 0.05 it orders no arms"
+    )
+    computed: bool = default(False, "measured", "true for a number from a formula of the source: compared, but counted nowhere")
     note: Text | None = default(None, "none", "how it was read from the source")
 
     @property

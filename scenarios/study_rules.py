@@ -359,7 +359,7 @@ def _open(view):
         for arm, text in view.texts.items():
             for end in ends:
                 fixed = path in open_inputs.own(found, arm) and given.relative is None
-                changed = None if fixed or view.scenarios.get(arm) is None else open_inputs.placed(text, path, end)
+                changed = None if fixed or view.scenarios.get(arm) is None else open_inputs.placed(text, path, end, given.relative is not None)
                 reading = loader.judged(document_of(changed), "arm") if changed else None
                 if reading and reading.problems:
                     yield here, f"at {end}, in arm `{arm}`: {reading.problems[0].message}"

@@ -22,7 +22,7 @@ from scenarios.provenance import git_state, version
 from scenarios.shared import Shared
 from scenarios.solve import ROOT
 from scenarios.study import Case, arm_text
-from scenarios.trouble import BadInput
+from scenarios.trouble import BadInput, Environment
 from scenarios.variation import varied
 
 SHIPPED = ROOT / "benchmarks" / "cadaveric" / "studies"
@@ -55,13 +55,12 @@ def validate(files=(), out=None, ranks=None, resolution=None, samples=None, run=
         for study, folder in studies
         for name, edits in variants.items()
     }
-    failed = {}
+    failed, every = {}, [plan for group in plans.values() for plan in group]
     if not run:
-        for plan in (plan for group in plans.values() for plan in group):
+        for plan in every:
             case_runs.take_published(plan)
     else:
-        shared = Shared(out / "shared", steps=True)
-        failed = _carry_out([plan for group in plans.values() for plan in group], ranks, resolution, shared)
+        failed = _carry_out(every, ranks, resolution, Shared(out / "shared", steps=True))
     content = {
         "schema": 1,
         "halofix": {"version": version(), **git_state()},
@@ -89,8 +88,8 @@ def validate(files=(), out=None, ranks=None, resolution=None, samples=None, run=
     content["agreement"] = groups(points)
     content["ranking"] = [ranking for (_, name), (_, ranking) in found.items() if not name and ranking]
     content["ablation"] = ablations(found) if ablation else []
-    content["commits"] = _commits([plan for group in plans.values() for plan in group])
-    content["seconds_simulated"] = _seconds([plan for group in plans.values() for plan in group])
+    content["commits"] = _commits(every)
+    content["seconds_simulated"] = _seconds(every)
     content["seconds_here"] = round(time.monotonic() - begun, 1)
     _write(out, content)
     return content
@@ -136,6 +135,7 @@ def _carry_out(plans, ranks, resolution, shared):
     """Run what is not there, nominal cases before samples and cheap ones first; {(study, arm): why} of what could not be run."""
     missing = {}
     for plan in plans:
+        case_runs.drop_published(plan)
         if plan.result is None:
             missing.setdefault(plan.directory, plan)
 
@@ -161,6 +161,10 @@ def _carry_out(plans, ranks, resolution, shared):
             failed[plan.case.study, plan.case.arm] = why
         elif result.summary.get("interrupted"):
             raise KeyboardInterrupt
+        elif result.exit_code == solver.ENVIRONMENT:  # the next one would meet the same
+            raise Environment(f"{case.study}, {case.arm}: {result.reason}")
+        elif plan.result is None:
+            failed[case.study, case.arm] = result.reason
     return failed
 
 
@@ -179,7 +183,7 @@ def groups(points):
     """[row] of agreement over like points: means by material and unit, ratios together. Only studies of role validation count."""
     found = {}
     for point in points:
-        if point.role != "validation" or point.measured is None or point.kind in ("direction", "correlation"):
+        if point.role != "validation" or point.measured is None or point.computed or point.kind in ("direction", "correlation"):
             continue
         found.setdefault(_group(point), []).append(point)
     rows = []
@@ -205,7 +209,7 @@ def ablations(found):
     rows = []
     names = dict.fromkeys(name for _, name in found if name)
     for name in names:
-        pairs, right = {}, {"": 0, name: 0}
+        pairs, right = {}, []
         for (study, variant), (points, _) in found.items():
             if variant == name:
                 for own, other in zip(found[study, ""][0], points, strict=True):
@@ -213,6 +217,7 @@ def ablations(found):
                         own.role == "validation"
                         and None not in (own.deviation, other.deviation)
                         and own.kind != "correlation"
+                        and not own.computed
                     ):
                         pairs.setdefault(_group(own), []).append((abs(own.deviation), abs(other.deviation)))
         for group, errors in pairs.items():
@@ -232,24 +237,17 @@ def ablations(found):
                     else "not worse: it does not earn its place here",
                 }
             )
-        for variant in right:
-            rankings = [
-                ranking
-                for (_, v), (_, ranking) in found.items()
-                if v == variant and ranking and ranking["role"] == "validation"
-            ]
-            right[variant] = sum(ranking["right"] for ranking in rankings)
+        for (study, variant), (_, ranking) in found.items():
+            if variant == name and ranking and ranking["role"] == "validation":
+                own = found[study, ""][1]["outcome"]
+                right += [(own[pair], other) for pair, other in ranking["outcome"].items() if None not in (own[pair], other)]
         rows.append(
             {
                 "model": ABLATIONS[name][0],
                 "group": "pairs in the right order",
-                "points": sum(
-                    r["pairs"] - r["untold"]
-                    for (_, v), (_, r) in found.items()
-                    if v == name and r and r["role"] == "validation"
-                ),
-                "right_own": right[""],
-                "right": right[name],
+                "points": len(right),
+                "right_own": sum(own for own, _ in right),
+                "right": sum(other for _, other in right),
                 "says": "",
             }
         )
@@ -269,7 +267,7 @@ def _described(study, folder, plans):
         "kind": study.kind,
         "assumed": [{"what": path, "value": a.value, "why": a.why} for path, a in study.assumed.items()],
         "open": [
-            {"what": path, "distribution": f"normal {d.normal}" if d.normal else f"uniform {d.uniform}", "why": d.why}
+            {"what": path, "distribution": _words(d), "why": d.why}
             for path, d in study.uncertain.items()
         ],
         "runs": [
@@ -287,6 +285,12 @@ def _described(study, folder, plans):
             for plan in group
         ],
     }
+
+
+def _words(given):
+    """A Distribution in words."""
+    kind = next(kind for kind in ("normal", "uniform", "relative") if getattr(given, kind) is not None)
+    return f"SD {given.relative:g} % of the arm's own" if kind == "relative" else f"{kind} {getattr(given, kind)}"
 
 
 def _commits(plans):

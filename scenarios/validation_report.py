@@ -258,7 +258,10 @@ def _row(point):
         "what": point["what"],
         "measured": "–"
         if point["measured"] is None
-        else f"{number(point['measured'])}" + (f" ± {number(point['sd'])}" if point["sd"] else "") + of,
+        else f"{number(point['measured'])}"
+        + (f" ± {number(point['sd'])}" if point["sd"] else "")
+        + of
+        + (" (formula)" if point["computed"] else ""),
         "predicted": _predicted(point, of),
         "interval": interval(point),
         "off by": ""

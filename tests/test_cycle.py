@@ -101,6 +101,7 @@ def test_life_at_constant_utilisation_is_that_of_the_curve():
     for _ in range(10):
         tired.omega = tired.jump(tired.rate(x) * cycles / 10, flow).omega
     assert tired.omega == pytest.approx(whole.omega)
+    assert not tired.jump(tired.rate(x) * cycles, flow).ratchet.any(), "what is left at failure is all that is left"
 
 
 def test_a_stress_that_does_not_swing_tires_nothing():
@@ -113,7 +114,30 @@ def test_a_stress_that_does_not_swing_tires_nothing():
     model.damage = type("D", (), {"fatigue": np.zeros((1, 4)), "smooth": staticmethod(lambda x: x)})()
     tired = fatigue.Fatigue(model, [{"fatigue": {"life": LIFE, "exponent": EXPONENT, "maximum": MAXIMUM, "ratchet": 0.0}}])
     for share, wanted in ((1.0, 0.8), (0.5, 0.8 * np.sqrt(0.5)), (0.0, 0.0), (3.0, 0.8)):
-        assert tired.measure(share * model.stress)[0] == pytest.approx(wanted, abs=1e-6), share
+        x, flow = tired.measure(share * model.stress)
+        assert x == pytest.approx(wanted, abs=1e-6), share
+        assert (flow**2 * [1, 1, 1, 0.5, 0.5, 0.5]).sum(axis=-1) == pytest.approx(1.0)
+
+
+def test_a_gap_that_opens_at_the_peak_is_an_opening():
+    """Range of a reference cycle: 0.1 mm open at the peak and closed at the minimum on half of the area, pressed in on the other."""
+    points = SimpleNamespace(names=["screw_trabecular"], kind=np.zeros(2, int), weight=np.ones(2), normal=np.array([[1.0, 0, 0]] * 2))
+    i = SimpleNamespace(points=points, jump=np.array([[0.1, 0.02, 0.0], [-0.01, 0.0, 0.0]]))
+    here = {"at": 0.3}
+    grip = SimpleNamespace(load=100.0, displacement=lambda: here["at"], angle=lambda: 0.0)
+    step = object.__new__(Cycle)
+    step.model = SimpleNamespace(grip=grip, interface=i, comm=MPI.COMM_SELF)
+    step.march = SimpleNamespace(mark=lambda: None, back=lambda mark: None, turn=lambda: None)
+    step.waveform, step.cycles, step.reference = Waveform({"start_N": 100.0, "ramp_N_per_cycle": 0.0, "minimum_N": 10.0}), 0.0, Curve()
+
+    def ease(load):
+        i.jump, here["at"] = np.zeros((2, 3)), 0.1
+        return True
+
+    step.path = SimpleNamespace(ease=ease)
+    step._reference_cycle()
+    row, = step.reference.rows
+    assert row["opening_um"] == pytest.approx(50.0) and row["micromotion_um"] == pytest.approx(10.0)
 
 
 @pytest.mark.parametrize(("share", "wanted"), [(1.0, 0.8), (0.25, 0.4), (0.0, 0.0), (2.0, 0.8)])

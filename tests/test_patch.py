@@ -195,6 +195,11 @@ def test_bonds_tire_by_peak_and_range(share, factor):
     kept = np.exp(-20.0 * (0.5 * factor) ** 6)
     assert i.bond == pytest.approx(kept)
     assert released == pytest.approx(0.5 * 300.0 * (0.5 * 1.3 / 300.0) ** 2 * (1.0 - kept))  # per mm^2, of which there is one
+    standing = model_of(two_bricks(n=2), cohesive=bond)[0].interface  # sheared for good, under a pressure that comes and goes
+    across = np.linalg.svd(standing.points.normal[:1])[2][1]
+    standing.jump[:] = 0.5 * 3.2 / 260.0 * across - 0.01 * standing.points.normal
+    standing.swung[:] = -0.004 * share * standing.points.normal
+    assert model.comm.allreduce(standing.tire(20.0)) == 0.0 and np.all(standing.bond == 1.0)
 
 
 def test_elements_reproduce_linear_fields():

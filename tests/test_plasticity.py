@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from fem.elements import Quadrature, update
 from fem.plasticity import return_map, shear_tension_weight
 
 STRENGTH, T, SHEAR, ZETA = 1.24, 0.7, 0.44, 0.28
@@ -130,3 +131,26 @@ def test_large_random_strains_always_return():
 ])
 def test_crushing_does_not_tear(s, weight):
     assert shear_tension_weight(np.array(s, float)) == pytest.approx(weight, abs=1e-6)
+
+
+@pytest.mark.parametrize("direction", [(0, 0, 1, 0, 0, 0), (0, 0, 0, 0, 1, 0), (0, 0, 0, 1, 0, 0)], ids=["tension", "shear xz", "shear yz"])
+def test_tearing_is_the_norm_of_the_plastic_strain(direction):
+    """As the damage law was identified: not the multiplier, which depends on how the yield function is scaled."""
+    C, compliance, F, f = law()
+    quadrature = Quadrature(np.array([[[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]]]))
+    a, b = quadrature.gradients.shape[1:3]
+    corners = np.array([[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]])
+    ends = np.array([(2, 3), (1, 3), (1, 2), (0, 3), (0, 2), (0, 1)])
+    x = np.concatenate([corners, corners[ends].mean(axis=1)])
+    e = 0.05 * np.array(direction, float)
+    strain = np.array([[e[0], e[5] / 2, e[4] / 2], [e[5] / 2, e[1], e[3] / 2], [e[4] / 2, e[3] / 2, e[2]]])
+    zeros, six = np.zeros((1, a)), np.zeros((1, a, 6))
+    eps_p, kappa, tearing, stress = six.copy(), zeros.copy(), zeros.copy(), six.copy()
+    update(x @ strain, np.arange(b)[None], quadrature.gradients, quadrature.hoop, quadrature.weights, np.zeros(1, int), np.array([True]),
+           C[None], compliance[None], np.array([STRENGTH]), F[None], f[None], np.array([ONSET]), np.array([K0]), np.zeros((1, 3)),
+           six, zeros, np.ones((1, a)), eps_p, kappa, tearing, stress, np.zeros((1, a, 6, 6)), np.zeros((1, a), np.int8),
+           np.zeros((1, a, 3)), np.zeros((b, 3)))
+    norm = np.sqrt((eps_p**2 * [1, 1, 1, 0.5, 0.5, 0.5]).sum(axis=-1))
+    weight = [shear_tension_weight(s) for s in stress[0]]  # sheared bone that may not dilate is under pressure as well
+    assert norm.min() > 0.01 and min(weight) > 0.2 and tearing[0] == pytest.approx(weight * norm[0])
+    assert not np.allclose(tearing[0], weight * kappa[0], rtol=0.1), "the measure matters here"

@@ -162,6 +162,9 @@ def test_a_latin_hypercube_visits_every_stratum_once(base, tmp_path):
 def test_sizes_of_the_designs_of_sensitivity(base, tmp_path):
     parameters = {"specimen.bmd": NORMAL, "screw.length": LENGTH, "screw.pitch": "[2.5 mm, 2.75 mm, 3 mm]"}
     assert len(made(tmp_path, parameters, "{kind: sobol, samples: 8}").points) == 8 * 5
+    with pytest.raises(BadInput, match="3 values; the design morris steps over 4 levels"):
+        made(tmp_path, parameters, "{kind: morris, samples: 6}")
+    parameters["screw.pitch"] = "[2.5 mm, 2.75 mm, 3 mm, 3.25 mm]"
     trajectories = np.array([p["share"] for p in made(tmp_path, parameters, "{kind: morris, samples: 6}").points]).reshape(6, 4, 3)
     assert ((np.diff(trajectories, axis=1) != 0).sum(axis=2) == 1).all()  # one parameter moves at a time
 
@@ -339,7 +342,7 @@ def test_figures_choose_themselves(base, tmp_path, parameters, design, expected)
 def test_values_of_single_steps():
     summary = {"peak_force_N": 5, "steps": [{"kind": "cycle", "cycles": 3}, {"kind": "augment"}, {"kind": "cycle", "cycles": 4}]}
     assert [results.value_of(summary, key) for key in ("peak_force_N", "cycle.cycles", "cycle[2].cycles", "cycle[3].cycles", "cycles")] == [
-        5, 3, 4, None, None]
+        5, 3, 4, None, 4]
 
 
 @pytest.fixture

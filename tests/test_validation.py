@@ -51,6 +51,7 @@ def test_means_told_apart_by_welch():
     assert not distinct((742, 320, 31), (732, 307, 31))
     assert distinct((370, 140, 30), (970, 400, 30))
     assert distinct((1.0, None, None), (1.1, 0.5, 4)), "nothing speaks against what is measured"
+    assert not distinct((1074, 16, None), (1072, 12, None)) and distinct((1074, 16, None), (1050, 12, None))
     assert standardised(300, 400, 50) == pytest.approx(-2)
 
 
@@ -71,6 +72,13 @@ def results(folder, forces, samples=(), **changes):
                 "name": arm, "status": "completed", "reason": "", "steps": [{"kind": "insert"}, {"kind": "pullout", "peak_force_N": force}]}))
             plans.append(plan)
     return study, comparing.Outcomes(plans)
+
+
+def test_a_formula_is_compared_but_counted_nowhere(tmp_path):
+    study, outcomes = results(tmp_path, {"index": 300.0, "thick": 499.2}, study=[("mean: 0.4 kN,", "computed: true, mean: 0.4 kN,")])
+    points = comparing.points(study, outcomes)
+    assert points[0].computed and points[0].deviation == pytest.approx(-0.25) and points[0].verdict == ""
+    assert sum(row["points"] for row in validation.groups(points)) == 2, "the other mean and the ratio"
 
 
 def test_points_of_a_study(tmp_path):
@@ -144,9 +152,10 @@ def test_edits_change_one_thing_each():
     found = edited(posed, {"model.friction": 0.45, "model.insertion_damage": 0.1})
     assert found["interfaces"]["screw_trabecular"]["friction"] == 0.45 and found["insertion"]["damage"] == 0.1
     assert found["edits"] == {"model.friction": 0.45, "model.insertion_damage": 0.1}
-    longer = edited(posed, {"model.fatigue_life_at_yield": 140.0})["laws"][1]["fatigue"]["life"]
-    assert longer == pytest.approx(
-        posed["laws"][1]["fatigue"]["life"] * 140 / library.load("calibrated").fatigue_life_at_yield)
+    shelled = posed | {"cortex": {"fatigue": {"life": 70.0}}}
+    longer, more = edited(shelled, {"model.fatigue_life_at_yield": 140.0}), 140 / library.load("calibrated").fatigue_life_at_yield
+    assert longer["laws"][1]["fatigue"]["life"] == pytest.approx(more * posed["laws"][1]["fatigue"]["life"])
+    assert longer["cortex"]["fatigue"]["life"] == pytest.approx(more * 70.0)
     assert json.dumps(posed) == before and edited(posed, {}) == posed
     with pytest.raises(KeyError):
         edited(posed, {"nonsense": True})
@@ -227,6 +236,17 @@ def test_validate_end_to_end(tmp_path, monkeypatch):
     assert again["points"] == content["points"] and again["ablation"] == content["ablation"], "the repository's results are enough"
     assert again["commits"] == content["commits"]
 
+    own = tmp_path / "again" / "runs" / point["runs"]
+    assert (own / case_runs.MARK).exists() and case_runs._begun(own) is None
+    plan = case_runs.Planned(None, None, {}, own)
+    case_runs.drop_published(plan)
+    assert not own.exists(), "whoever runs the study makes results of their own"
+    (begun := own.with_name(f".{own.name}.{2**22 + 1}.tmp")).mkdir()
+    for name in ("scenario.yaml", "provenance.json"):
+        (begun / name).touch()
+    case_runs.take_published(plan)
+    assert not own.exists(), "a run that was begun is not covered up"
+
     before = {path: path.stat().st_mtime_ns for path in (out / "runs").rglob("result.json")}
     assert CliRunner().invoke(cli.app, command).exit_code == 0
     assert before == {path: path.stat().st_mtime_ns for path in (out / "runs").rglob("result.json")}, "each run is made once"
@@ -280,18 +300,19 @@ def test_blind_predictions_are_frozen(tmp_path):
     for run in ("first", "second", "third"):
         (out / run).mkdir(parents=True)
         for name in case_runs.FILES:
-            (out / run / name).write_text(run)
+            (out / run / name).write_text(json.dumps({"finished": "2029-12-31T10:00:00", "halofix": {"version": "1", "commit": f"{run:x>40}"}}))
     publication.publish(content(1.5, run="first"), out, shown, front)
     publication.publish(content(1.6, "2030-06-01", "second"), out, shown, front)
     publication.publish(content(1.7, "2031-01-01", "third"), out, shown, front)
-    assert sorted(path.name for path in (shown / "runs").iterdir()) == ["first", "third"], "of what is shown or frozen, nothing else"
+    assert [path.name for path in (shown / "runs").iterdir()] == ["third"], "what is shown, nothing else"
+    assert [path.name for path in (shown / "frozen").iterdir()] == ["first"]
     text = front.read_text()
     assert text.startswith("before") and text.endswith("after") and text.count("1 of 1 points predicted") == 1 and "2031-01-01" in text
     with open(shown / "blind_predictions.csv", newline="") as stream:
         row, = csv.DictReader(stream)
-    assert float(row["predicted"]) == 1.5 and row["date"] == "2030-01-01"
+    assert float(row["predicted"]) == 1.5 and row["date"] == "2029-12-31" and row["commit"] == "x" * 10, "those of the run"
     page = (shown / "README.md").read_text()
-    assert "2030-01-01" in page and "1.7" in page
+    assert "2029-12-31" in page and "1.7" in page and "](frozen/first/result.json)" in page
 
 
 def test_page_says_what_was_not_run():

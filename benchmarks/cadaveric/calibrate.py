@@ -40,7 +40,9 @@ def simulated(study, folder, constant, value, out, ranks):
         plan = case_runs.planned(case, out, None)
         if plan.result is None:
             print(f"{study.name}, {arm}, {constant} = {value:g}", flush=True)
-            case_runs.carry_out(plan, ranks, None)
+            _, why = case_runs.carry_out(plan, ranks, None)
+            if why:
+                raise BadInput(f"{study.name}, {arm}, at {value:g}: {why}")
         plans.append(plan)
     found = {}
     for point in comparing.points(study, comparing.Outcomes(plans)):

@@ -14,10 +14,10 @@ import re
 import numpy as np
 
 from scenarios.sweeps.parameters import parameter
+from scenarios.sweeps.spec import MORRIS_LEVELS
 from scenarios.trouble import BadInput
 
 HEADING = re.compile(r"\s*([^\[\]\s]+(?:\[\d+\][^\[\]\s]*)*)\s*(?:\[([^\]]*)\])?\s*")
-LEVELS = 4  # of a Morris design: the usual choice
 NOT_VARIED = {"case", "status", "reason", "replicate", "seconds_wall", "ranks", "log"}  # other columns of table.csv
 
 
@@ -79,7 +79,7 @@ def _salib(design, dimensions):
         return sobol.sample(problem(dimensions), design.samples, calc_second_order=False, seed=design.seed)
     from SALib.sample import morris
 
-    return morris.sample(problem(dimensions), design.samples, num_levels=LEVELS, seed=design.seed)
+    return morris.sample(problem(dimensions), design.samples, num_levels=MORRIS_LEVELS, seed=design.seed)
 
 
 def _placed(parameters, shares, repeat=1):

@@ -17,7 +17,8 @@ import numpy as np
 
 from scenarios.result import NUMBERS
 from scenarios.style import RC, RUN_COLOURS, plain, run_style
-from scenarios.sweeps.designs import LEVELS, problem
+from scenarios.sweeps.designs import problem
+from scenarios.sweeps.spec import MORRIS_LEVELS
 
 plt.rcParams.update(RC)
 MOST = 6  # outputs that are drawn
@@ -202,7 +203,7 @@ def morris(plan, table, output):
     places, values = _blocks(plan, table, output, count + 1)
     if len(values) < 2 * (count + 1):
         return None
-    found = analysis.analyze(problem(count), places, values, num_levels=LEVELS, seed=0)
+    found = analysis.analyze(problem(count), places, values, num_levels=MORRIS_LEVELS, seed=0)
     fig, ax = plt.subplots(figsize=(6.2, 4.4))
     for i, p in enumerate(plan["parameters"]):
         ax.errorbar(found["mu_star"][i], found["sigma"][i], xerr=found["mu_star_conf"][i], fmt="o", capsize=2, color=RUN_COLOURS[i % 7])

@@ -1,4 +1,4 @@
-"""From a sweep file to its cases: complete scenarios, each checked, named by the hash of what they resolve to.
+"""From a sweep file to its cases: complete scenarios, each checked, named by the hash of what they resolve to and of the laws.
 
     made(file)                  -> Plan         raises BadInput with everything that is wrong
     Plan.write(directory)                       plan.json, base.yaml, sweep.yaml of the sweep's directory
@@ -21,6 +21,7 @@ from scenarios import solve as solver
 from scenarios.assemble import mesh_key, parts, stages
 from scenarios.document import Problem, read_document
 from scenarios.loader import did_you_mean, judged
+from scenarios.provenance import laws
 from scenarios.result import NUMBERS
 from scenarios.sweeps import designs, spec
 from scenarios.sweeps.parameters import BadValue, parameter
@@ -174,7 +175,7 @@ def _cases(sweep, parameters, points, base, path, document):
                 kind = problem.path, re.sub(r"[-+]?\d[\d.e+-]*", "", problem.message)
                 wrong.setdefault(kind, []).append((n, changes, problem.message))
             continue
-        resolved = reading.scenario.model_dump_json(exclude={"name"}) + json.dumps(edits, sort_keys=True)
+        resolved = laws() + reading.scenario.model_dump_json(exclude={"name"}) + json.dumps(edits, sort_keys=True)
         case = hashlib.sha256(resolved.encode()).hexdigest()[:16]
         rows.append({"case": case, "replicate": point.replicate, "values": point.values, "share": point.share})
         if case not in cases:

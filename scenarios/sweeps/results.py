@@ -42,9 +42,9 @@ def table(directory, plan=None, outcomes=None):
 def value_of(summary, output):
     """What result.json says of an output; None where it says nothing."""
     step, _, key = output.rpartition(".")
-    if not step:
-        return summary.get(key)
     steps = summary.get("steps", [])
+    if not step:  # what the run does not have is that of its last step that has it
+        return summary[key] if key in summary else next((s[key] for s in reversed(steps) if key in s), None)
     place = plans.at_step([s.get("kind") for s in steps], step)
     return None if place is None else steps[place].get(key)
 

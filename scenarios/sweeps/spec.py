@@ -150,6 +150,7 @@ class Table(Block):
 
 DESIGNS = {"grid": Grid, "list": Rows, "one_at_a_time": OneAtATime, "latin_hypercube": LatinHypercube,
            "sobol_sequence": SobolSequence, "sobol": Sobol, "morris": Morris, "csv": Table}
+MORRIS_LEVELS = 4  # the usual choice
 RANDOM = ("latin_hypercube", "sobol_sequence", "sobol", "morris")
 
 
@@ -284,6 +285,11 @@ def _agree(sweep, document):
             if length != max(lengths.values()):
                 document.add(("parameters", path), f"{length} values, but another parameter has {max(lengths.values())}; in the "
                              "design list the values of all parameters at the same place belong together")
+    if kind == "morris":
+        for path, values in sweep.parameters.items():
+            if isinstance(values, list) and len(values) != MORRIS_LEVELS:
+                document.add(("parameters", path), f"{len(values)} values; the design morris steps over {MORRIS_LEVELS} levels and would take some of "
+                             f"them for others; give {MORRIS_LEVELS} values, or a distribution")
     if kind == "morris" and len(sweep.parameters) < 2:
         document.add(("design",), "morris compares parameters and needs at least two; for one take the design grid")
 
