@@ -1,10 +1,12 @@
 """Fatigue of bone, cement and cemented bone: strain-normalised S-N damage and ratcheting, integrated over many cycles.
 
-The utilisation of an effective stress is u(s) = sqrt(s.F.s) + f.s of s over the strength; through the strength over the modulus
-it is the strain over the yield strain, on which bones of all densities have one curve (Haddock 2004). The measure of a cycle is
+The utilisation of a stress is u(s) = sqrt(s.F.s) + f.s of s over the strength; through the strength over the modulus it is
+the strain over the yield strain, on which bones of all densities have one curve (Haddock 2004). The measure of a cycle is
 
-    x = sqrt(u(s_peak) min(u(s_peak - s_min), u(s_peak))),
+    x = (1 - D_f) sqrt(u(s_peak) min(u(s_peak - s_min), u(s_peak)))
 
+with effective stresses s: S-N curves are in the applied stress over the modulus before the test, and hold the softening under it
+already (with the effective stress itself, which grows as the tissue softens, life at constant load would be 0.23 of the curve's). It is
 smoothed over the length of a few trabeculae: the mean-stress rule of Smith, Watson and Topper (1970), without a constant of its own.
 Fatigue tests of bone unload to next to nothing, where both factors are one. A stress that does not swing tires nothing: bone that
 has yielded and bone that has not press on each other for good, and by their peak stress alone they would break one after another
@@ -18,7 +20,7 @@ and until N_f each cycle leaves a plastic strain along the flow direction n, who
 
     d eps_p / dN = e_f n / (|n| N_f(x)).
 
-At constant load on one point: D_f = LOSS after N_f cycles; under a ramp x = x0 + x1 N: omega = omega_f
+At constant load: D_f = LOSS after N_f cycles; under a ramp x = x0 + x1 N: omega = omega_f
 [(x0 + x1 N)^(b+1) - x0^(b+1)] / (A x1 (b+1)).
 """
 
@@ -95,7 +97,8 @@ class Fatigue:
             peak, flow[cells] = self._utilisation(k, m.stress[cells])
             flow[cells] /= np.sqrt((flow[cells] ** 2 * TENSOR).sum(axis=-1, keepdims=True))
             x[cells] = np.sqrt(peak * np.minimum(self._utilisation(k, swing[cells])[0], peak))
-        return self._joined(m.damage.smooth(x), lambda cortex: cortex.utilisation()), flow
+        x *= 1.0 - m.damage.fatigue
+        return self._joined(m.damage.smooth(x), lambda cortex: (1.0 - cortex.fatigue) * cortex.utilisation()), flow
 
     def _utilisation(self, law, stress):
         """u (c, nq) of the stress (c, nq, 6) in MPa under one law, and its gradient (c, nq, 6)."""

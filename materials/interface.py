@@ -1,7 +1,7 @@
 """Contact, friction and adhesion for each pair of regions, named 'minus_plus' as in the mesh.
 
-Cement on bone is a compliant mixed-mode cohesive layer whose strength follows the amount of bone it interlocks with
-(Waanders 2010): strengths and energies are scaled by BV/TV over the reference, so the opening at failure stays.
+Cement on bone is a compliant mixed-mode cohesive layer whose strength follows the amount of bone it interlocks with, a choice
+(Waanders 2010 found it to follow the depth of the interdigitation): strengths and energies are scaled by BV/TV over the reference, so the opening at failure stays.
 """
 
 from materials import library

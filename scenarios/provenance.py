@@ -4,10 +4,13 @@ from datetime import UTC, datetime
 from functools import cache
 import hashlib
 from importlib import metadata
+import json
+from pathlib import Path
 import platform
 import subprocess
 import tomllib
 
+from materials import library
 from scenarios.solve import ROOT
 
 # distribution names as the package registries have them
@@ -41,9 +44,10 @@ def version():
 
 @cache
 def laws():
-    """Version of halofix and hash of the values of its material library: what a result follows from beside the scenario."""
-    files = [ROOT / "materials" / "calibrated.yaml", *sorted((ROOT / "materials" / "library").glob("*.yaml"))]
-    return f"{version()}\n{hashlib.sha256(b''.join(file.read_bytes() for file in files)).hexdigest()}"
+    """Version of halofix and hash of the numbers of its material library: what a result follows from beside the scenario."""
+    names = ["calibrated", *sorted(file.stem for file in (Path(library.HERE) / "library").glob("*.yaml"))]
+    numbers = [[name, sorted(vars(library.load(name)).items())] for name in names]
+    return f"{version()}\n{hashlib.sha256(json.dumps(numbers).encode()).hexdigest()}"
 
 
 def git_state():

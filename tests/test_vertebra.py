@@ -103,16 +103,17 @@ def test_resin_holds_the_body_and_cortex_covers_the_rest(l3):
     assert len(l3.cortex_thickness) == len(cortex)
 
 
-def test_the_wall_of_the_pedicle_is_thickest_above_below_and_medially():
+@pytest.mark.parametrize(("name", "lateral", "medial"), [("L3", 0.7, 0.8), ("L4", 1.1, 1.3), ("T8", 0.7, 0.8)])
+def test_the_wall_of_the_pedicle_is_thickest_above_and_below(name, lateral, medial):
     from meshes.vertebra import VertebraShape
 
-    shape = VertebraShape(Vertebra("L3"))
+    shape = VertebraShape(Vertebra(name))
     centre, along = shape.centre(1.0), shape.axis(1.0)
     side = np.array([1.0, 0, 0]) - along * along[0]
-    side *= 0.5 * level("L3").pedicle_width / np.linalg.norm(side)
-    up = np.array([0, 0, 0.5 * level("L3").pedicle_height])
+    side *= 0.5 * level(name).pedicle_width / np.linalg.norm(side)
+    up = 0.5 * level(name).pedicle_height * np.cross(side, along) / np.linalg.norm(side)
     found = shape.cortex_thickness(np.array([centre + side, centre - side, centre + up, centre - up]))
-    assert found == pytest.approx([0.95, 1.7, 1.75, 1.75], abs=0.02)
+    assert found == pytest.approx([lateral, medial, 1.75, 1.75], abs=0.02)
     front = centre - along * np.array([[2.0], [6.0], [10.0], [40.0]]) + up  # from the isthmus into the body
     root = shape.cortex_thickness(front)
     assert np.all(np.diff(root) <= 1e-9) and root[-1] == 0.35
