@@ -347,7 +347,7 @@ class Cycle:
             self.loosened = self._at(self.limit)
             self.confirmed = "head displacement reached at equilibrium"
             self.reason = f"the head was displaced by {self.limit:g} mm"
-        elif stop.get("angle_deg") and row["angle_deg"] >= stop["angle_deg"]:
+        elif stop.get("angle_deg") and abs(row["angle_deg"]) >= stop["angle_deg"]:
             self.loosened = self.cycles, row["peak_load_N"]
             self.confirmed = "angle reached at equilibrium"
             self.reason = f"the screw had turned by {stop['angle_deg']:g} degrees"

@@ -76,7 +76,19 @@ def _vertebra(specimen, screw, halo, cement, resolution):
     from meshes.vertebra import VertebraShape
 
     shape = VertebraShape(specimen)
-    R, origin = shape.frame(screw.radius + cores.MARGIN + SPOT)
+    R, origin = shape.frame(_entry_radius(screw.diameter))
+
+    def deeper_than(diameter):
+        """How much deeper the entry is, mm, than that of a screw of this diameter on the same way."""
+        return float((shape.frame(_entry_radius(diameter))[1] - origin) @ R[:, 2])
+
+    if specimen.first_diameter is not None:
+        by = deeper_than(specimen.first_diameter)
+        screw = replace(screw, insertion_depth=screw.depth - by, head_height=screw.head_height + by)
+    if halo is not None:
+        halo = replace(halo, above=deeper_than(halo.around_diameter))
+    if cement is not None:
+        cement = replace(cement, body_from=float((origin[1] - shape.wall) / R[1, 2]))
     depths, radii = shape.clearance(R, origin, screw.depth + 15.0)
 
     def room(z):
@@ -109,8 +121,9 @@ def _vertebra(specimen, screw, halo, cement, resolution):
     facets = facet_vertices(mesh.cells, boundary)
     x = mesh.points[facets]
     # an awl opens the dorsal cortex to the size of the screw: its rim, drawn flat here, bears on the shank, but for a halo
-    # or its cement
-    rim = np.all(np.abs(x[..., 2]) < TINY, axis=1) & np.isin(mesh.region[boundary[:, 0]], [REGIONS[name] for name in BONE])
+    # or the cement in it
+    rim = np.all(np.abs(x[..., 2]) < TINY, axis=1) & np.isin(
+        mesh.region[boundary[:, 0]], [REGIONS[name] for name in (*BONE, "cemented_bone")])
     cortex = outer(x) | rim
     facets, centre = facets[cortex], x[cortex].mean(axis=1) @ R.T + origin
     mesh.facets["cortex"] = facets
@@ -118,6 +131,11 @@ def _vertebra(specimen, screw, halo, cement, resolution):
     mesh.cortex_thickness = np.asarray(shape.cortex_thickness(centre), float)
     mesh.frame = (R, origin)
     return mesh
+
+
+def _entry_radius(diameter):
+    """Radius of the flat bone that a screw of this diameter enters, mm."""
+    return diameter / 2 + cores.MARGIN + SPOT
 
 
 def _fill(core, resolution, surface):

@@ -20,7 +20,8 @@ ELONGATION = 1.4  # axial over radial semi-axis of the cloud from fenestrations
 COVER = 0.6  # mm of bone that is left between cement and the bone's surface
 SLENDER = 1.2  # mm round the axis: less bone under its cover takes no cement; the core (meshes.core) goes on a little further
 SMOOTHED = 2  # rounds in which cells of broken bone follow their neighbours
-PEDICLE_END = 0.35  # share of the insertion depth along which left-over cement does not spread (denser pedicle)
+REPEATED = 4  # corrections of the volume that this changes
+PEDICLE_END = 0.35  # of the insertion depth in a specimen without a pedicle: where left-over cement begins to spread
 
 
 @dataclass(frozen=True)
@@ -54,22 +55,23 @@ def place(cement, screw, screw_chain, halo_chain, room, spacing):
 
         bottom = halo_chain[-1, 1]
         void = ring_volume(hole, metal, 0.0, bottom)
-        if cement.bulk_volume < 0.995 * void:
+        if cement.bulk(void) < 0.995 * void:
             level = _bisect(lambda t: ring_volume(lambda z: np.where(z <= t, hole(z), 0.0), metal, 0.0, bottom),
-                            cement.bulk_volume, 0.0, bottom)
+                            cement.bulk(void), 0.0, bottom)
             part = from_radius(lambda z: np.where(z <= level, hole(z), 0.0), level, bottom, spacing)
-            return Placement(part, None, cement.bulk_volume)
+            return Placement(part, None, cement.bulk(void))
         filled = halo_chain
 
         def inner(z):
             return np.maximum(metal(z), hole(z))
 
-    rest = cement.bulk_volume - void
+    bulk = cement.bulk(void)
+    rest = bulk - void
     soaked = min(rest, cement.broken.beyond(inner)) if cement.broken and filled is not None else 0.0
     rest -= soaked
-    if rest <= 0.005 * cement.bulk_volume:
+    if rest <= 0.005 * bulk:
         return Placement(filled, None, void + soaked, soaked)
-    shape = _shape(cement.target, screw, inner)
+    shape = _shape(cement, screw, inner)
 
     def cloud(z, size):
         within = room(z) - COVER
@@ -81,7 +83,7 @@ def place(cement, screw, screw_chain, halo_chain, room, spacing):
     largest = 40.0
     if volume(largest) < rest:
         raise MeshError(
-            f"{cement.bulk_volume / 1000:.2f} ml of cement and infiltrated bone do not fit round this screw: there is room"
+            f"{bulk / 1000:.2f} ml of cement and infiltrated bone do not fit round this screw: there is room"
             f" for {(void + soaked + volume(largest)) / 1000:.2f} ml; use less cement, a shorter screw or a larger specimen")
     size = _bisect(volume, rest, 0.0, largest)
     chain = from_radius(lambda z: cloud(z, size), -0.5, floor, spacing)
@@ -101,26 +103,36 @@ def soak(points, cells, region, inner, broken, volume):
     found = bone[broken.volume[near] > 0.0]
     r = np.hypot(*points[cells[found]].mean(axis=1)[:, :2].T)
     order = found[np.argsort(r)]
-    took = order[np.cumsum(cell_volumes(points, cells[order])) <= volume]
+    size = cell_volumes(points, cells)
     filled = np.isin(region, [REGIONS[name] for name in CEMENT])
     is_bone = np.zeros(len(cells), bool)
     is_bone[bone] = True
-    wet = np.zeros(len(cells), bool)
-    wet[took] = True
     a, b = inner[:, :, 0].T
-    for _ in range(SMOOTHED):
-        neighbours = np.bincount(a, (wet | filled)[b], len(cells)) + np.bincount(b, (wet | filled)[a], len(cells))
-        wet = (wet & (neighbours >= 2) | (neighbours >= 3)) & is_bone
-    # what does not hang together with the cement round the screw got none
-    joined = (wet | filled)[a] & (wet | filled)[b]
-    graph = coo_matrix((np.ones(joined.sum(), np.int8), (a[joined], b[joined])), shape=(len(cells),) * 2)
-    piece = connected_components(graph, directed=False)[1]
-    region[wet & np.isin(piece, np.unique(piece[filled]))] = REGIONS["cemented_bone"]
+
+    def soaked(amount):
+        wet = np.zeros(len(cells), bool)
+        wet[order[np.cumsum(size[order]) <= amount]] = True
+        for _ in range(SMOOTHED):
+            neighbours = np.bincount(a, (wet | filled)[b], len(cells)) + np.bincount(b, (wet | filled)[a], len(cells))
+            wet = (wet & (neighbours >= 2) | (neighbours >= 3)) & is_bone
+        # what does not hang together with the cement round the screw gets none
+        joined = (wet | filled)[a] & (wet | filled)[b]
+        graph = coo_matrix((np.ones(joined.sum(), np.int8), (a[joined], b[joined])), shape=(len(cells),) * 2)
+        piece = connected_components(graph, directed=False)[1]
+        return wet & np.isin(piece, np.unique(piece[filled]))
+
+    wet, amount = soaked(volume), volume
+    for _ in range(REPEATED):  # what single cells have lost or won goes to others
+        amount += volume - size[wet].sum()
+        again = soaked(amount)
+        if abs(size[again].sum() - volume) < abs(size[wet].sum() - volume):
+            wet = again
+    region[wet] = REGIONS["cemented_bone"]
 
 
-def _shape(target, screw, inner):
+def _shape(cement, screw, inner):
     """Radius of the cloud as a function (z, size)."""
-    depth = screw.depth
+    depth, target = screw.depth, cement.target
     if target == "fenestrations":
         if screw.fenestration is None:
             raise MeshError("cement through fenestrations needs a fenestrated screw")
@@ -135,10 +147,10 @@ def _shape(target, screw, inner):
         top, low = -depth / 3.0, -depth
 
         def shape(z, size):
-            beyond = np.maximum(np.maximum(z - top, low - z), 0.0)
-            return np.sqrt(np.clip(size**2 - beyond**2, 0.0, None))
+            beyond = np.maximum(low - z, 0.0)
+            return np.where(z <= top, np.sqrt(np.clip(size**2 - beyond**2, 0.0, None)), 0.0)
     elif target == "halo":
-        start = -PEDICLE_END * depth
+        start = -PEDICLE_END * depth if cement.body_from is None else -cement.body_from
 
         def shape(z, size):
             # grows smoothly from nothing at the end of the pedicle to its full offset over a fifth of the depth

@@ -37,7 +37,7 @@ def make(screw, halo, cement, resolution, bone, room, domain=None):
     the bone does. Raises MeshError if the screw breaches the bone.
     """
     chain = profile.screw_outline(screw)
-    hole = profile.halo_outline(halo, resolution.near, room) if halo is not None else None
+    hole = profile.halo_outline(halo, resolution.near, room, screw) if halo is not None else None
     _check_room(screw, hole, room)
     placed = place(cement, screw, chain, hole, room, resolution.near) if cement is not None else None
     inner = [c for c in (hole, placed and placed.filled, placed and placed.cloud) if c is not None]

@@ -74,19 +74,31 @@ def _threads(screw, depth):
         crest -= screw.pitch
 
 
-def halo_outline(halo, spacing, room):
-    """Chain of the halo's outer boundary, entry to its flat end below the old tip.
+def _between_threads(screw, depth):
+    """Depth nearest to `depth` that lies in the middle between two threads, where a flat end leaves no slivers, mm."""
+    z = np.array(_threads(screw, screw.depth))[:, 1].reshape(-1, 4)
+    middles = -0.5 * (z[:-1, 3] + z[1:, 0])
+    return float(middles[np.argmin(np.abs(middles - depth))])
+
+
+def halo_outline(halo, spacing, room, screw):
+    """Chain of the halo's outer boundary, entry to its flat end below the old tip; a measured halo may end before.
 
     room: function z -> radius of the bone round the axis; a measured halo, which is a ring of equal volume, ends within it.
     """
-    count = 1 if halo.shape == "cylinder" else max(int(np.ceil(halo.depth / spacing)), 1)
-    z = np.linspace(0.0, -halo.depth, count + 1)
+    deep, end = halo.bottom, halo.thickness
+    if halo.shape == "measured":
+        end = float(halo.thickness_at(-deep))
+        if deep < screw.depth - screw.pitch and screw.thread != "smooth":
+            deep, end = _between_threads(screw, deep), 0.0
+    count = 1 if halo.shape == "cylinder" else max(int(np.ceil(deep / spacing)), 1)
+    z = np.linspace(0.0, -deep, count + 1)
     r = halo.outer_radius(z)
-    end = halo.thickness
     if halo.shape == "measured":
         r = np.minimum(r, np.maximum(room(np.minimum(z, -0.5)) - WALL - APART, halo.around_diameter / 2 + LEAST))
-        end = float(halo.thickness_at(-halo.depth))
-    bottom = -halo.depth - end
+    bottom = -deep - end
+    if not end:
+        return np.vstack([[0, 0], np.column_stack([r, z]), [0, bottom]])
     return np.vstack([[0, 0], np.column_stack([r, z]), [r[-1], bottom], [0, bottom]])
 
 

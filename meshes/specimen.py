@@ -1,7 +1,7 @@
 """What is in the laboratory: screw, specimen, halo, cement, and how finely it is meshed.
 
 Plain numbers, mm, mm^3 and degrees. All meshes live in the screw frame: z is the screw axis and the pull direction,
-the origin is the entry point on the bone surface, the tip lies at z = -insertion_depth.
+the origin is the entry, in a vertebra a flat spot 2 to 3 mm below its surface, the tip lies at z = -insertion_depth.
 """
 
 from dataclasses import dataclass, field
@@ -35,7 +35,7 @@ class Screw:
     diameter, core_diameter (at the entry), length, pitch, crest (axial width of the thread crest), head sizes: mm.
     taper: half angle of the core cone, degrees. Flank angles are measured from the plane normal to the axis; the
     proximal flank faces the head and carries the pullout load. thread='smooth' is a plain cylinder of `diameter`.
-    insertion_depth: depth of the tip below the bone surface, mm; None means the whole length.
+    insertion_depth: depth of the tip below the entry, mm; None means the whole length.
     """
 
     diameter: float
@@ -59,7 +59,7 @@ class Screw:
 
     @property
     def depth(self):
-        """Depth of the tip below the bone surface, mm."""
+        """Depth of the tip below the entry, mm."""
         return self.length if self.insertion_depth is None else self.insertion_depth
 
     def core_radius(self, z):
@@ -71,8 +71,8 @@ class Screw:
 class Vertebra:
     """An anthropometric vertebra, potted; angles (degrees) default to the axis of the pedicle of the level.
 
-    transverse_angle: medial convergence; sagittal_angle: cranial inclination; offset: (lateral, cranial) shift of the
-    entry point, mm.
+    transverse_angle: medial convergence; sagittal_angle: how far the screw points caudally; offset: (lateral, cranial) shift of
+    the entry point, mm; first_diameter: of the screw that was in before, mm, whose place a revision takes.
     """
 
     level: str
@@ -81,6 +81,7 @@ class Vertebra:
     sagittal_angle: float | None = None
     offset: tuple[float, float] = (0.0, 0.0)
     hold: str = "potted"
+    first_diameter: float | None = None
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,8 @@ class Halo:
 
     Its outer radius is around_diameter/2 + t(z): t = thickness for a cylinder; an hourglass narrows smoothly from
     `thickness` at entry and tip to `waist` (default thickness/4) at waist_position (fraction of the depth from entry).
-    A measured one has the (z, thickness) pairs of `profile`, tip first. content: 'fibrous' (meshed tissue) or 'empty'.
+    A measured one has the (z, thickness) pairs of `profile`, tip first, and ends where bone is whole. content: 'fibrous' (meshed
+    tissue) or 'empty'. above: mm of it that lie above the entry of the screw that is in now, which may be deeper than its own.
     """
 
     thickness: float
@@ -117,14 +119,23 @@ class Halo:
     waist: float | None = None
     waist_position: float = 0.4
     profile: tuple = ()
+    above: float = 0.0
+
+    @property
+    def bottom(self):
+        """Depth below the present entry to which the hole of the old screw goes, mm; a measured halo may end before."""
+        if self.shape != "measured":
+            return self.depth - self.above
+        open_ = [-z for z, thickness in self.profile if thickness >= LEAST]
+        return min(max(open_, default=0.0), self.depth) - self.above
 
     def outer_radius(self, z):
-        """Outer radius at height z in [-depth, 0], mm (arrays welcome)."""
+        """Outer radius at height z in [-bottom, 0], mm (arrays welcome)."""
         return self.around_diameter / 2 + self.thickness_at(z)
 
     def thickness_at(self, z):
         """t(z), mm: half cosine waves from the entry to the waist and from the waist to the tip."""
-        z = asarray(z, float)
+        z = asarray(z, float) - self.above
         s = clip(-z / self.depth, 0.0, 1.0)
         if self.shape == "cylinder":
             return self.thickness + 0.0 * s
@@ -157,16 +168,26 @@ class Broken:
 
 @dataclass(frozen=True)
 class Cement:
-    """PMMA round the screw. bulk_volume: mm^3 of the region it occupies (void and bone that it infiltrates).
+    """PMMA round the screw. bulk_volume: mm^3 of the region it occupies (void and bone that it infiltrates); injected: mm^3 from which
+    that follows, where the void is known to the mesh only: the void, and the rest over `pores`, what filled bone takes of it.
 
     target: 'halo', 'fenestrations', 'tip' or 'anterior_two_thirds'; fills_halo: a halo, if there is one, is filled;
-    broken: bone that what is left over soaks before it enters sound bone.
+    broken: bone that what is left over soaks before it enters sound bone; body_from: depth at which the screw leaves the pedicle, mm.
     """
 
     bulk_volume: float
     target: str = "halo"
     fills_halo: bool = True
     broken: Broken | None = field(default=None, compare=False)
+    injected: float | None = None
+    pores: float = 1.0
+    body_from: float | None = None
+
+    def bulk(self, void):
+        """Volume of the region that it occupies, mm^3, beside a `void` (mm^3) that it fills first."""
+        if self.injected is None:
+            return self.bulk_volume
+        return min(self.injected, void) + max(self.injected - void, 0.0) / self.pores
 
 
 @dataclass(frozen=True)

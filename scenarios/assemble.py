@@ -48,11 +48,17 @@ def stages(scenario):
     return [Stage(i, kind, body, f"{i + 1}-{kind}" if len(solved) > 1 else ".") for i, kind, body in solved]
 
 
+def untouched(scenario, before, stage):
+    """Whether nothing is done to the specimen between two stages: a screw that is put in anew, be it the same one, starts free of
+    load and stress, as does bone in which cement sets."""
+    return not any(kind in ("revise", "augment") for _, kind, _ in scenario.steps()[before.index : stage.index])
+
+
 @dataclass(frozen=True)
 class Made:
-    """What cycling has made of the bone: the lab.Halo round the screw, and all that is broken, a lab.Broken."""
+    """What cycling has made of the bone: the lab.Halo round the screw, if any, and all that is broken, a lab.Broken."""
 
-    halo: lab.Halo
+    halo: lab.Halo | None
     broken: lab.Broken
 
 
@@ -73,7 +79,7 @@ def parts(scenario, stage=None, made=None):
     cement = _cement(augment, scenario.specimen, screw, halo, made and made.broken) if augment else None
     edges = scenario.resolution
     resolution = lab.RESOLUTIONS[edges] if isinstance(edges, str) else lab.Resolution(**edges.model_dump())
-    return Parts(_specimen(scenario), screw, halo, cement, resolution, scenario.model, last.material)
+    return Parts(_specimen(scenario, last), screw, halo, cement, resolution, scenario.model, last.material)
 
 
 def mesh_key(found):
@@ -83,9 +89,12 @@ def mesh_key(found):
 
 
 def halo_made(document, screw, specimen):
-    """The lab.Halo round the lab.Screw that a cyclic step has made, from its halo.json: as far as the wall of the pedicle."""
+    """The lab.Halo round the lab.Screw that a cyclic step has made, from its halo.json: as far as the wall of the pedicle. None where
+    bone is whole everywhere round the screw."""
     most = 0.5 * (protocol.widest_hole(specimen) - screw.diameter) - 0.05
     thickness = [min(t, most) for t in document["snapshots"][-1]["thickness_mm"]]
+    if max(thickness) < lab.LEAST:
+        return None
     return lab.Halo(max(thickness), screw.diameter, screw.depth, "measured", profile=tuple(zip(document["z_mm"], thickness)))
 
 
@@ -102,14 +111,16 @@ def broken_bone(mesh, broken):
 def _cement(augment, specimen, screw, halo, broken):
     amount = protocol.volume(augment, specimen)
     # Closed-cell foam takes no cement: all of it stays in the halo.
-    bulk = amount
+    bulk, pores = amount, 1.0
     if specimen.shape != "block":
         void = protocol.void_volume(screw, halo) if halo else 0.0
         bulk = bulk_volume(amount / 1000, protocol.bvtv(specimen), void)
-    return lab.Cement(bulk, augment.target, fills_halo=halo is not None, broken=broken if augment.target == "halo" else None)
+        pores = amount / bulk_volume(amount / 1000, protocol.bvtv(specimen))
+    return lab.Cement(bulk, augment.target, fills_halo=halo is not None, broken=broken if augment.target == "halo" else None,
+                      injected=amount, pores=pores)
 
 
-def _specimen(scenario):
+def _specimen(scenario, screw):
     given = scenario.specimen
     if given.shape == "cylinder":
         return lab.Cylinder(given.diameter, given.length)
@@ -117,7 +128,9 @@ def _specimen(scenario):
         return lab.Block(given.width, given.height, ring_inner_diameter(scenario))
     way = given.trajectory
     offset = (way.offset.lateral, way.offset.cranial)
-    return lab.Vertebra(given.level, given.side, way.transverse, way.sagittal, offset)
+    first = scenario.screw.diameter
+    return lab.Vertebra(given.level, given.side, way.transverse, way.sagittal, offset,
+                        first_diameter=first if screw.diameter != first else None)
 
 
 def ring_inner_diameter(scenario):
@@ -137,7 +150,7 @@ def problem(scenario, stage, made, mesh):
         {NAMES[n]: int(n) for n in np.unique(mesh.region)},
         list(mesh.interfaces),
         made.screw.diameter,
-        made.screw.depth,
+        mesh.info["insertion_depth_mm"],
         screw_material=made.metal,
         density=protocol.density(scenario.specimen),
         foam_density=protocol.foam_density(scenario.specimen),

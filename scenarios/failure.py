@@ -78,9 +78,9 @@ def _cyclic(directory, step):
         words = f"it turned by {angle:.1f}°"
         if trend:
             words += f" (a trend only beyond {limit:.2g} mm at the head, where it was {defended:.1f}°"
-            words += ": no proof of an angular deformity)" if angle > LARGEST_ANGLE >= defended else ")"
+            words += ": no proof of an angular deformity)" if abs(angle) > LARGEST_ANGLE >= abs(defended) else ")"
         more.append(words)
-        kind = 4 if loosened and defended > LARGEST_ANGLE else kind
+        kind = 4 if loosened and abs(defended) > LARGEST_ANGLE else kind
     if cement:
         more.append(_flowed(cement))
     use, margin = step.get("metal_utilisation"), step.get("metal_fatigue_margin")
@@ -102,7 +102,8 @@ def _cyclic(directory, step):
 def _then(table, key, cycles, step):
     """`key` of cycles.csv after `cycles`, of the end of the step without such a table."""
     if key in table and cycles is not None:
-        return float(np.interp(cycles, table["cycles"], table[key]))
+        until = np.searchsorted(table["cycles"], cycles) + 1  # the row after it, at the same cycle, is the push to the stop
+        return float(np.interp(cycles, table["cycles"][:until], table[key][:until]))
     return step.get(key)
 
 

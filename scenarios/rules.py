@@ -387,7 +387,7 @@ def _cement_fits(scenario):
 def _cement_room(specimen, void, scenario):
     """Most cement for one screw, mm^3."""
     if specimen.shape == "block":
-        return 1.1 * void  # nothing infiltrates closed-cell foam
+        return void  # nothing infiltrates closed-cell foam
     if specimen.shape == "vertebra":
         sizes = level(specimen.level)
         body = pi / 4 * sizes.width * sizes.depth * sizes.height

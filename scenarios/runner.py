@@ -22,7 +22,7 @@ import traceback
 
 from materials.ablation import edited
 from scenarios import resultdir, solve as solver
-from scenarios.assemble import Made, broken_bone, halo_made, mesh_key, parts, problem, stages
+from scenarios.assemble import Made, broken_bone, halo_made, mesh_key, parts, problem, stages, untouched
 from scenarios.document import Problem
 from scenarios.failure import judge
 from scenarios.loader import BadScenario, read
@@ -312,7 +312,7 @@ def _prepare(path, scenario, stage, directory, how):
     if before:
         earlier = directory / before.folder
         made = _made(scenario, stage, directory)
-        same = parts(scenario, stage, made) == parts(scenario, before, made)
+        same = untouched(scenario, before, stage) and parts(scenario, stage, made) == parts(scenario, before, made)
         start = {"from": f"../{before.folder}", "same_mesh": same}
     if start and start["same_mesh"]:
         found = parts(scenario, stage, made)

@@ -44,7 +44,7 @@ class Trajectory(Block):
     """Direction and entry point of the screw; left out, the axis of the pedicle of that level."""
 
     transverse: Angle | None = default(None, "table", "medial convergence")
-    sagittal: Angle | None = default(None, "table", "cranial inclination")
+    sagittal: Angle | None = default(None, "table", "how far the screw points caudally, to the feet")
     offset: EntryOffset = default(EntryOffset(), "on the pedicle axis", "entry point against the pedicle axis")
 
 
@@ -161,7 +161,7 @@ class Lengths(Block):
     thread: Edge = required("at the threads")
     near: Edge = required("at the outside of the finely meshed core round the screw")
     far: Edge = required("far from the screw")
-    sectors: Annotated[int, Field(strict=True, ge=6, le=48)] = required("sectors round the screw")
+    sectors: Annotated[int, Field(strict=True, ge=6, le=48, multiple_of=2)] = required("sectors round the screw, an even number")
 
 
 Resolution = Annotated[

@@ -169,6 +169,16 @@ def test_cut_out_counts_the_axial_motion(tmp_path):
     assert judged["failure_type"] == 2 and "1.4 mm along its axis" in judged["failure_evidence"]
 
 
+def test_a_loosened_screw_is_judged_before_it_is_pushed_on(tmp_path):
+    """The last row is the state at the stop of the protocol, at the same cycle as the failure."""
+    rows = ["cycles,angle_deg,axial_displacement_mm,head_displacement_mm", "0,0.2,0,0.2", "3042,2.1,0.1,1.29", "3042,11,2,5.4"]
+    (tmp_path / "cycles.csv").write_text("\n".join(rows) + "\n")
+    step = {"kind": "cycle", "loosened": True, "cycles": 3042.0, "cycles_to_loosening": 3042.0, "load_at_loosening_N": 404.0,
+            "peak_load_N": 404.0, "small_strain_until_mm": 5.4}
+    judged = failure.judge(tmp_path, step, {})
+    assert judged["failure_type"] == 1 and "turned by 2.1°" in judged["failure_evidence"]
+
+
 @pytest.mark.parametrize("end, stopped, kind, said", [
     (240.0, 0.6, 2, "fell by 20 %"), (298.0, 2.0, 2, "came out by 2.00 mm"), (300.0, 0.2, None, "before the force")])
 def test_failure_type_follows_the_numbers(tmp_path, end, stopped, kind, said):

@@ -357,3 +357,17 @@ def test_two_ranks_pull_as_one(tmp_path, monkeypatch):
     assert one.summary["failure_type"] == 2 and len(one.curve) > 10
     assert {"report.html", "figures", "peak.vtu", "run.log"} <= names(one.directory)
     assert names(".") == {"1", "2"}
+
+
+def test_a_screw_that_is_put_in_anew_starts_free_of_load(tmp_path):
+    """Be it the same one: geometry alone does not tell that nothing was done."""
+    def specimens(between):
+        text = (ROOT / "scenarios" / "rescue.yaml").read_text()
+        steps = text.index("protocol:")
+        end = text.index("resolution:")
+        file = tmp_path / "two.yaml"
+        file.write_text(text[:steps] + "protocol:\n  - insert: {}\n  - cycle: {preset: weiser}\n" + between + "  - pullout: {}\n" + text[end:])
+        scenario = load(file)
+        return assemble.untouched(scenario, *assemble.stages(scenario))
+
+    assert specimens("") and not specimens("  - revise: {diameter: 6.5 mm}\n") and not specimens("  - augment: {volume: 1 ml, target: halo}\n")

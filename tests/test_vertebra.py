@@ -7,8 +7,8 @@ import pytest
 
 import meshes
 from meshes.anatomy import ORDER, level
-from meshes.labmesh import REGIONS
-from meshes.specimen import Cement, Fenestration, MeshError, Resolution, Screw, Vertebra
+from meshes.labmesh import REGIONS, cell_volumes
+from meshes.specimen import RESOLUTIONS, Broken, Cement, Fenestration, Halo, MeshError, Resolution, Screw, Vertebra
 from meshes.vertebra import VertebraShape
 
 COARSE = Resolution(1.2, 2.0, 7.0, 8)
@@ -145,3 +145,48 @@ def test_every_level_is_meshed(name, side):
     thin = Screw(min(4.0, 0.75 * level(name).pedicle_width), 25.0, 2.0, 2.0)
     mesh = meshes.build(Vertebra(name, side), thin if name[0] == "T" else FITS[name[0]], None, None, COARSE, "threaded3d")
     assert mesh.quality()["radius_ratio_min"] > 0.005
+
+
+def test_a_revision_screw_takes_the_place_of_the_first():
+    """Tip and top of the head are where those of the first screw were, though a wider flat entry lies deeper; so is its halo."""
+    first = meshes.build(Vertebra("L3"), Screw(6.5, 45.0, 2.75, 4.5, head_height=9.5), None, None, COARSE, "threaded3d")
+    halo = Halo(1.0, 6.5, 45.0, "hourglass")
+    thick = Screw(8.5, 45.0, 2.75, 6.5, head_height=9.5)
+    revised = meshes.build(Vertebra("L3", first_diameter=6.5), thick, halo, None, COARSE, "threaded3d")
+
+    def place(mesh, z):
+        return mesh.frame[0][:, 2] * z + mesh.frame[1]
+
+    def top(mesh):
+        return mesh.points[mesh.facets["head_top"]][..., 2].max()
+
+    depths = [mesh.info["insertion_depth_mm"] for mesh in (first, revised)]
+    assert depths[0] == 45.0 and 43.5 < depths[1] < 44.5
+    assert place(revised, -depths[1]) == pytest.approx(place(first, -45.0)) and place(revised, top(revised)) == pytest.approx(place(first, top(first)))
+    tissue = revised.points[revised.cells[revised.region == REGIONS["halo"]]]
+    assert tissue[..., 2].min() == pytest.approx(-depths[1] - 1.0, abs=0.05), "1 mm below the old tip"
+
+
+def test_cement_in_a_measured_halo_is_all_there_and_ends_where_bone_is_whole():
+    """As much as was injected: in the void, in broken bone, in the body; none as pure cement where the screw was not loose."""
+    z = -np.linspace(44.5, 0.5, 45)
+    thickness = np.minimum(1.3, np.interp(-z, [0, 15, 20, 20.5], [3.0, 1.5, 0.6, 0.0]))
+    halo = Halo(1.3, 6.5, 45.0, "measured", profile=tuple(zip(z, thickness)))
+    assert halo.bottom == pytest.approx(19.5)
+    screw, pores, injected = Screw(6.5, 45.0, 2.75, 4.5), 0.72, 2000.0
+    native = meshes.build(Vertebra("L2"), screw, None, None, COARSE, "threaded3d")
+    centres = native.points[native.cells].mean(axis=1)
+    bone = native.region != REGIONS["screw"]
+    loose = bone & (np.hypot(*centres[:, :2].T) < 5.5) & (centres[:, 2] > -12)
+    R, origin = native.frame
+    broken = Broken((centres @ R.T + origin)[bone], np.where(loose, cell_volumes(native.points, native.cells), 0.0)[bone])
+    cement = Cement(injected / pores, broken=broken, injected=injected, pores=pores)
+    mesh = meshes.build(Vertebra("L2"), screw, halo, cement, COARSE, "threaded3d")
+    volumes = mesh.volumes()
+    assert volumes["cement"] + pores * volumes["cemented_bone"] == pytest.approx(injected, rel=0.01)
+    pure = mesh.points[mesh.cells[mesh.region == REGIONS["cement"]]]
+    assert -22.0 < pure[..., 2].min() < -17.0
+    assert mesh.quality()["radius_ratio_min"] > 0.02
+    left_over = mesh.points[mesh.cells[mesh.region == REGIONS["cemented_bone"]]].mean(axis=1)
+    deep = left_over[left_over[:, 2] < -23.0]  # bone that was not broken
+    assert len(deep) and ((deep @ R.T + origin)[:, 1] < 0.5 * level("L2").depth + 1.0).all(), "in the body, not in the pedicle"
