@@ -32,7 +32,7 @@ class Fenestration:
 class Screw:
     """A pedicle screw with trapezoidal, annular (closed) threads.
 
-    diameter, core_diameter (at the entry), length, pitch, crest (axial width of the thread crest), head sizes: mm.
+    diameter, core_diameter (at the head), length, pitch, crest (axial width of the thread crest), head sizes: mm.
     taper: half angle of the core cone, degrees. Flank angles are measured from the plane normal to the axis; the
     proximal flank faces the head and carries the pullout load. thread='smooth' is a plain cylinder of `diameter`.
     insertion_depth: depth of the tip below the entry, mm; None means the whole length.
@@ -63,8 +63,8 @@ class Screw:
         return self.length if self.insertion_depth is None else self.insertion_depth
 
     def core_radius(self, z):
-        """Root radius at height z <= 0, mm; the core narrows towards the tip with the taper's half angle."""
-        return self.core_diameter / 2 + z * tan(radians(self.taper))
+        """Root radius at height z <= 0, mm; the core narrows from the head to the tip with the taper's half angle."""
+        return self.core_diameter / 2 + (z - (self.length - self.depth)) * tan(radians(self.taper))
 
 
 @dataclass(frozen=True)

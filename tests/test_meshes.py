@@ -148,3 +148,9 @@ def test_cement_soaks_broken_bone_before_sound_bone():
         assert len(wet) > 5
         shared = {tuple(x) for x in np.round(mesh.points[wet], 6)} & {tuple(x) for x in np.round(mesh.points[dry], 6)}
         assert len(shared) > 3 and len(np.intersect1d(wet, dry)) == len(shared)
+
+
+def test_the_core_of_a_screw_that_is_not_all_in():
+    """It tapers from the head on, wherever the bone begins."""
+    whole, part = Screw(6.5, 45.0, 2.75, 4.5, taper=1.0), Screw(6.5, 45.0, 2.75, 4.5, taper=1.0, insertion_depth=20.0)
+    assert part.core_radius(25.0) == pytest.approx(2.25) and part.core_radius(-20.0) == pytest.approx(whole.core_radius(-45.0))
