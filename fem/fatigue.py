@@ -3,11 +3,12 @@
 The utilisation of a stress is u(s) = sqrt(s.F.s) + f.s of s over the strength; through the strength over the modulus it is
 the strain over the yield strain, on which bones of all densities have one curve (Haddock 2004). The measure of a cycle is
 
-    x = (1 - D_f) sqrt(u(s_peak) min(u(s_peak - s_min), u(s_peak)))
+    x = (1 - D_f) <sqrt(u(s_peak) min(u(s_peak - s_min), u(s_peak)))>
 
-with effective stresses s: S-N curves are in the applied stress over the modulus before the test, and hold the softening under it
-already (with the effective stress itself, which grows as the tissue softens, life at constant load would be 0.23 of the curve's). It is
-smoothed over the length of a few trabeculae: the mean-stress rule of Smith, Watson and Topper (1970), without a constant of its own.
+with effective stresses s, smoothed (<>) over the length of a few trabeculae: the mean-stress rule of Smith, Watson and Topper (1970),
+without a constant of its own. S-N curves are in the applied stress over the modulus before the test, hence (1 - D_f), and hold the
+softening under it already: with the effective stress itself, which grows as the tissue softens, life at constant load would be 0.23 of
+the curve's.
 Fatigue tests of bone unload to next to nothing, where both factors are one. A stress that does not swing tires nothing: bone that
 has yielded and bone that has not press on each other for good, and by their peak stress alone they would break one after another
 into places that carry none of the load. The way back is estimated elastically; where it would swing by more than the peak, bone
@@ -97,8 +98,8 @@ class Fatigue:
             peak, flow[cells] = self._utilisation(k, m.stress[cells])
             flow[cells] /= np.sqrt((flow[cells] ** 2 * TENSOR).sum(axis=-1, keepdims=True))
             x[cells] = np.sqrt(peak * np.minimum(self._utilisation(k, swing[cells])[0], peak))
-        x *= 1.0 - m.damage.fatigue
-        return self._joined(m.damage.smooth(x), lambda cortex: (1.0 - cortex.fatigue) * cortex.utilisation()), flow
+        x = (1.0 - m.damage.fatigue) * m.damage.smooth(x)  # the applied one of each point: broken neighbours do not spare it
+        return self._joined(x, lambda cortex: (1.0 - cortex.fatigue) * cortex.utilisation()), flow
 
     def _utilisation(self, law, stress):
         """u (c, nq) of the stress (c, nq, 6) in MPa under one law, and its gradient (c, nq, 6)."""

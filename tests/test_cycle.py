@@ -116,6 +116,9 @@ def test_a_stress_that_does_not_swing_tires_nothing():
         x, flow = tired.measure(share * model.stress)
         assert x == pytest.approx(wanted, abs=1e-6), share
         assert (flow**2 * [1, 1, 1, 0.5, 0.5, 0.5]).sum(axis=-1) == pytest.approx(1.0)
+    model.damage.fatigue[0, :2] = 0.9  # beside broken points whole ones carry what they carry
+    model.damage.smooth = lambda x: np.full_like(x, x.mean())
+    assert tired.measure(model.stress)[0] == pytest.approx([0.08, 0.08, 0.8, 0.8], abs=1e-6)
 
 
 def test_a_gap_that_opens_at_the_peak_is_an_opening():
