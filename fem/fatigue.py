@@ -1,33 +1,36 @@
 """Fatigue of bone, cement and cemented bone: strain-normalised S-N damage and ratcheting, integrated over many cycles.
 
-The utilisation of a stress is u(s) = sqrt(s.F.s) + f.s of s over the strength; through the strength over the modulus it is
+The utilisation of an effective stress is u(s) = sqrt(s.F.s) + f.s of s over the strength; through the strength over the modulus it is
 the strain over the yield strain, on which bones of all densities have one curve (Haddock 2004). The measure of a cycle is
 
-    x = (1 - D_f) <sqrt(u(s_peak) min(u(s_peak - s_min), u(s_peak)))>
+    x = sqrt(u(s_peak) min(u(s_peak - s_min), u(s_peak))),
 
-with effective stresses s, smoothed (<>) over the length of a few trabeculae: the mean-stress rule of Smith, Watson and Topper (1970),
-without a constant of its own. S-N curves are in the applied stress over the modulus before the test, hence (1 - D_f), and hold the
-softening under it already: with the effective stress itself, which grows as the tissue softens, life at constant load would be 0.23 of
-the curve's.
+smoothed over the length of a few trabeculae: the mean-stress rule of Smith, Watson and Topper (1970), without a constant of its own.
 Fatigue tests of bone unload to next to nothing, where both factors are one. A stress that does not swing tires nothing: bone that
 has yielded and bone that has not press on each other for good, and by their peak stress alone they would break one after another
 into places that carry none of the load. The way back is estimated elastically; where it would swing by more than the peak, bone
 yields backwards, and the cycle counts as one that unloads to nothing: no test tells more. Life to a loss of modulus of LOSS and
 damage are
 
-    N_f(x) = A x^-b,    d omega / dN = omega_f / N_f(x),    D_f = D_max (1 - exp(-omega)),    omega_f = -ln(1 - LOSS / D_max),
+    N_f(x) = A x^-b,    d omega / dN = S omega_f / N_f(x),    D_f = D_max (1 - exp(-omega)),    omega_f = -ln(1 - LOSS / D_max).
 
-and until N_f each cycle leaves a plastic strain along the flow direction n, whose norm as a tensor adds up to e_f (ratcheting):
+S-N curves are in the stress that is applied, over the modulus before the test. At a constant one the effective stress grows while the
+tissue softens, and damage with it, faster and faster, as in tests; S is such that LOSS is reached after N_f cycles of it all the same:
 
-    d eps_p / dN = e_f n / (|n| N_f(x)).
+    S = int_0^1 (1 - D_f(omega_f t))^b dt    (0.23 for bone).
 
-At constant load: D_f = LOSS after N_f cycles; under a ramp x = x0 + x1 N: omega = omega_f
+Until failure each cycle leaves a plastic strain along the flow direction n, whose norm as a tensor adds up to e_f (ratcheting):
+
+    d eps_p = e_f (n / |n|) d omega / omega_f.
+
+At constant effective stress omega = S omega_f N / N_f; under a ramp x = x0 + x1 N of it omega = S omega_f
 [(x0 + x1 N)^(b+1) - x0^(b+1)] / (A x1 (b+1)).
 """
 
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.integrate import simpson
 
 TENSOR = np.array([1.0, 1.0, 1.0, 0.5, 0.5, 0.5])  # weights of squares: the norm of a strain in Voigt order as a tensor
 LOSS = 0.3  # of the modulus: what the S-N curves of trabecular bone call failure (Kosmopoulos 2008)
@@ -68,6 +71,7 @@ class Fatigue:
         self.life, self.exponent = table("life", np.inf), table("exponent", 1.0)
         self.maximum, self.strain = table("maximum", 0.0), self._parts(table("ratchet", 0.0))[0]
         self.failure = -np.log(1.0 - LOSS / np.where(self.maximum > LOSS, self.maximum, 1.0))
+        self.softening = _softening(self.maximum, self.exponent, self.failure)
         share = self._present() / np.where(self.maximum > 0.0, self.maximum, 1.0)
         self.omega = -np.log(1.0 - np.minimum(share, 1.0 - 1e-12))
 
@@ -98,8 +102,7 @@ class Fatigue:
             peak, flow[cells] = self._utilisation(k, m.stress[cells])
             flow[cells] /= np.sqrt((flow[cells] ** 2 * TENSOR).sum(axis=-1, keepdims=True))
             x[cells] = np.sqrt(peak * np.minimum(self._utilisation(k, swing[cells])[0], peak))
-        x = (1.0 - m.damage.fatigue) * m.damage.smooth(x)  # the applied one of each point: broken neighbours do not spare it
-        return self._joined(x, lambda cortex: (1.0 - cortex.fatigue) * cortex.utilisation()), flow
+        return self._joined(m.damage.smooth(x), lambda cortex: cortex.utilisation()), flow
 
     def _utilisation(self, law, stress):
         """u (c, nq) of the stress (c, nq, 6) in MPa under one law, and its gradient (c, nq, 6)."""
@@ -111,7 +114,7 @@ class Fatigue:
 
     def rate(self, x):
         """d omega / dN (points,) at the utilisation x."""
-        return self.failure * x**self.exponent / self.life
+        return self.softening * self.failure * x**self.exponent / self.life
 
     def jump(self, growth, flow):
         """The `Jump` over which omega grows by `growth` (points,); nothing heals where the last one took too much."""
@@ -132,3 +135,11 @@ class Fatigue:
     def recall(self, name, arrays):
         """(points,) that `memory` kept."""
         return self._joined(arrays[name], lambda _: arrays[f"{name}_shell"])
+
+
+def _softening(maximum, exponent, failure):
+    """S (points,) of the laws with these largest losses, exponents and omega_f, by Simpson's rule over t."""
+    laws, which = np.unique(np.stack([maximum, exponent, failure]), axis=1, return_inverse=True)
+    t = np.linspace(0.0, 1.0, 101)[:, None]
+    share = simpson((1.0 - laws[0] * (1.0 - np.exp(-laws[2] * t))) ** laws[1], x=t[:, 0], axis=0)
+    return share[which.ravel()]

@@ -68,15 +68,18 @@ def bar(directory, start, ramp, cycles, tolerance):
 
 @pytest.mark.parametrize(("start", "ramp"), [(0.78, 0.0), (0.6, 0.004)], ids=["constant", "ramp"])
 def test_damage_at_one_point_follows_its_differential_equation(tmp_path, start, ramp):
-    """d omega / dN = omega_f x^b / A with x = sqrt(F (F - Fmin)) / strength: S-N curves are in the applied stress, whatever is left to
-    carry it. At constant load the stiffness has fallen by LOSS after A x^-b cycles."""
-    cycles = 60
+    """The load is carried by what damage leaves: d omega / dN = S omega_f x^b / A with x = sqrt(F (F - Fmin)) / (1 - D) / strength,
+    D = Dmax (1 - e^-omega)."""
+    cycles = 240
     step = bar(tmp_path, start, ramp, cycles, 0.04)
     failure = -np.log(1 - fatigue.LOSS / MAXIMUM)
 
+    softening = fatigue._softening(*(np.array([v]) for v in (MAXIMUM, EXPONENT, failure)))[0]
+
     def rate(n, omega):
+        damage = MAXIMUM * (1 - np.exp(-omega))
         load = start + ramp * n
-        return failure / LIFE * (np.sqrt(load * (load - 0.1 * start)) / STRENGTH) ** EXPONENT
+        return softening * failure / LIFE * (np.sqrt(load * (load - 0.1 * start)) / (1 - damage) / STRENGTH) ** EXPONENT
 
     exact = solve_ivp(rate, (0, cycles), [0.0], rtol=1e-10, atol=1e-14).y[0, -1]
     omega = step.fatigue.omega.reshape(step.fatigue.shape)[step.halo.bone]
@@ -86,15 +89,28 @@ def test_damage_at_one_point_follows_its_differential_equation(tmp_path, start, 
     assert len(step.blocks.rows) < cycles / 2  # it jumped
 
 
-def test_life_at_constant_utilisation_is_that_of_the_curve():
-    """N_f = A x^-b cycles at x take LOSS of the stiffness, in one jump or in many."""
+def test_life_under_a_constant_load_is_that_of_the_curve():
+    """S-N curves are in the applied stress: N_f = A x^-b cycles of it take LOSS of the stiffness, though the effective stress grows."""
+    model = SimpleNamespace(law=np.array([0]), cortex=None, damage=SimpleNamespace(fatigue=np.zeros((1, 4))))
+    tired = fatigue.Fatigue(model, [{"fatigue": {"life": LIFE, "exponent": EXPONENT, "maximum": MAXIMUM, "ratchet": 0.0}}])
+    x = 0.7
+
+    def rate(n, omega):
+        return tired.rate(x / (1.0 - tired.damage(omega[0])))[0]
+
+    omega = solve_ivp(rate, (0, LIFE * x**-EXPONENT), [0.0], rtol=1e-9, atol=1e-12).y[0, -1]
+    assert tired.damage(omega) == pytest.approx(fatigue.LOSS, rel=1e-4)
+
+
+def test_damage_at_constant_utilisation_is_the_same_in_one_jump_or_in_many():
+    """It takes N_f / S cycles of a constant effective stress."""
     model = type("M", (), {"cortex": None})()
     model.law, model.quadrature = np.array([0]), type("Q", (), {"weights": np.ones((1, 4))})()
     model.damage = type("D", (), {"fatigue": np.zeros((1, 4))})()
     law = {"fatigue": {"life": LIFE, "exponent": EXPONENT, "maximum": MAXIMUM, "ratchet": 0.002}}
     tired = fatigue.Fatigue(model, [law])
     x = np.full(4, 0.7)
-    cycles, flow = LIFE * 0.7**-EXPONENT, np.ones((1, 4, 6))
+    cycles, flow = LIFE * 0.7**-EXPONENT / tired.softening[0], np.ones((1, 4, 6))
     whole = tired.jump(tired.rate(x) * cycles, flow)
     assert whole.damage == pytest.approx(fatigue.LOSS) and whole.ratchet == pytest.approx(0.002)
     for _ in range(10):
@@ -116,9 +132,6 @@ def test_a_stress_that_does_not_swing_tires_nothing():
         x, flow = tired.measure(share * model.stress)
         assert x == pytest.approx(wanted, abs=1e-6), share
         assert (flow**2 * [1, 1, 1, 0.5, 0.5, 0.5]).sum(axis=-1) == pytest.approx(1.0)
-    model.damage.fatigue[0, :2] = 0.9  # beside broken points whole ones carry what they carry
-    model.damage.smooth = lambda x: np.full_like(x, x.mean())
-    assert tired.measure(model.stress)[0] == pytest.approx([0.08, 0.08, 0.8, 0.8], abs=1e-6)
 
 
 def test_a_gap_that_opens_at_the_peak_is_an_opening():
@@ -155,7 +168,7 @@ def test_the_shell_tires_by_the_same_law(share, wanted):
     law = {"life": LIFE, "exponent": EXPONENT, "maximum": MAXIMUM}
     tired = fatigue.Fatigue(model, [{}], law)
     x = np.concatenate([np.zeros(4), shell.utilisation().ravel()])
-    jump = tired.jump(tired.rate(x) * LIFE * max(wanted, 0.1) ** -EXPONENT, np.zeros((1, 4, 6)))
+    jump = tired.jump(tired.rate(x) * LIFE * max(wanted, 0.1) ** -EXPONENT / tired.softening[-1], np.zeros((1, 4, 6)))
     assert jump.shell == pytest.approx(np.full((2, 3), fatigue.LOSS if wanted else 0.0)) and not jump.bone.any()
     lasting = fatigue.Fatigue(model, [{}])
     assert not lasting.jump(1e9 * lasting.rate(x), np.zeros((1, 4, 6))).shell.any()
@@ -171,7 +184,7 @@ def prepare(directory, **loading):
     directory.mkdir(parents=True, exist_ok=True)
     mesh = meshes.build(Cylinder(26.0, 26.0), screw, None, None, COARSE, "threaded3d")
     mesh.save(directory / "mesh.npz")
-    load = {"kind": "cycle", "direction": [-1, 0, 0], "start_N": 25.0, "ramp_N_per_cycle": 0.2, "minimum_N": 5.0,
+    load = {"kind": "cycle", "direction": [-1, 0, 0], "start_N": 22.0, "ramp_N_per_cycle": 0.05, "minimum_N": 5.0,
             "stop": {"head_displacement_mm": 0.8, "cycles": 1000}, "tolerance": 0.04} | loading
     posed = problem("threaded3d", {n: REGIONS[n] for n in mesh.volumes()}, list(mesh.interfaces), screw.diameter, screw.depth,
                     density=Density(80.0, Kind.QCT_K2HPO4), loading=load)
@@ -217,8 +230,8 @@ def test_a_head_that_creeps_to_the_stop_has_loosened(pace, loosened):
 def test_a_screw_loosens_below_its_static_capacity(toggled):
     step, directory = toggled
     assert step["loosened"] and step["failure_confirmed"]
-    assert 25.0 < step["load_at_loosening_N"] < step["static_capacity_N"]
-    assert step["load_at_loosening_N"] == pytest.approx(25.0 + 0.2 * step["cycles_to_loosening"])
+    assert 22.0 < step["load_at_loosening_N"] < step["static_capacity_N"]
+    assert step["load_at_loosening_N"] == pytest.approx(22.0 + 0.05 * step["cycles_to_loosening"])
     reached = [mark["cycles"] for mark in step["thresholds"] if mark["cycles"] is not None]
     assert reached == sorted(reached) and step["thresholds"][0]["head_displacement_mm"] == 0.5
     grown = table(directory)
