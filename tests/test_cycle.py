@@ -66,7 +66,7 @@ def bar(directory, start, ramp, cycles, tolerance):
     return step
 
 
-@pytest.mark.parametrize(("start", "ramp"), [(0.78, 0.0), (0.6, 0.004)], ids=["constant", "ramp"])
+@pytest.mark.parametrize(("start", "ramp"), [(0.78, 0.0), (0.65, 0.0007)], ids=["constant", "ramp"])
 def test_damage_at_one_point_follows_its_differential_equation(tmp_path, start, ramp):
     """The load is carried by what damage leaves: d omega / dN = S omega_f x^b / A with x = sqrt(F (F - Fmin)) / (1 - D) / strength,
     D = Dmax (1 - e^-omega)."""
@@ -184,7 +184,7 @@ def prepare(directory, **loading):
     directory.mkdir(parents=True, exist_ok=True)
     mesh = meshes.build(Cylinder(26.0, 26.0), screw, None, None, COARSE, "threaded3d")
     mesh.save(directory / "mesh.npz")
-    load = {"kind": "cycle", "direction": [-1, 0, 0], "start_N": 22.0, "ramp_N_per_cycle": 0.05, "minimum_N": 5.0,
+    load = {"kind": "cycle", "direction": [-1, 0, 0], "start_N": 25.0, "ramp_N_per_cycle": 0.005, "minimum_N": 5.0,
             "stop": {"head_displacement_mm": 0.8, "cycles": 1000}, "tolerance": 0.04} | loading
     posed = problem("threaded3d", {n: REGIONS[n] for n in mesh.volumes()}, list(mesh.interfaces), screw.diameter, screw.depth,
                     density=Density(80.0, Kind.QCT_K2HPO4), loading=load)
@@ -230,8 +230,8 @@ def test_a_head_that_creeps_to_the_stop_has_loosened(pace, loosened):
 def test_a_screw_loosens_below_its_static_capacity(toggled):
     step, directory = toggled
     assert step["loosened"] and step["failure_confirmed"]
-    assert 22.0 < step["load_at_loosening_N"] < step["static_capacity_N"]
-    assert step["load_at_loosening_N"] == pytest.approx(22.0 + 0.05 * step["cycles_to_loosening"])
+    assert 25.0 < step["load_at_loosening_N"] < 0.99 * step["static_capacity_N"]
+    assert step["load_at_loosening_N"] == pytest.approx(25.0 + 0.005 * step["cycles_to_loosening"])
     reached = [mark["cycles"] for mark in step["thresholds"] if mark["cycles"] is not None]
     assert reached == sorted(reached) and step["thresholds"][0]["head_displacement_mm"] == 0.5
     grown = table(directory)
