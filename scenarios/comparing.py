@@ -13,6 +13,7 @@ from scenarios.variation import value_at
 
 GOAL, ACCEPTED = 0.10, 0.20  # of a ratio
 ABSOLUTE = 0.30  # of a mean of cadaver specimens without a reported SD, or a difference of means
+NOISE = 1e-3  # predictions no further apart are the same: none is above the other
 FOAM = 0.05  # of a mean of foam blocks, which scatter by a few per cent only
 
 
@@ -199,7 +200,7 @@ def ranking(study, outcomes):
 
     Pairs come from means that differ (`agreement.distinct`), ratios and differences that are not reported as insignificant, and
     directions; numbers from a formula give none. A specimen-wise table is judged by its rank correlation instead. untold: pairs
-    without both predictions; outcome: {pair in words: whether it is right, None if untold}.
+    without both predictions; outcome: {'arm: outcome > other: outcome': whether it is right, None if untold}.
     """
     pairs = {}
     items = [item for item in study.measured if not item.computed]
@@ -217,8 +218,9 @@ def ranking(study, outcomes):
     found = {}
     for stronger, weaker in pairs.values():
         above, below = outcomes.value(*stronger)[0], outcomes.value(*weaker)[0]
-        names = (stronger[0], weaker[0]) if stronger[0] != weaker[0] else (f"{arm} ({outcome})" for arm, outcome in (stronger, weaker))
-        found[" > ".join(names)] = None if None in (above, below) else above > below
+        found[" > ".join(f"{arm}: {outcome}" for arm, outcome in (stronger, weaker))] = (
+            None if None in (above, below) else above > (1.0 + NOISE) * below
+        )
     told = list(found.values())
     return {
         "study": study.name,
@@ -226,9 +228,15 @@ def ranking(study, outcomes):
         "pairs": len(pairs),
         "right": told.count(True),
         "untold": told.count(None),
-        "wrong": "; ".join(pair for pair, right in found.items() if right is False),
+        "wrong": "; ".join(_short(pair) for pair, right in found.items() if right is False),
         "outcome": found,
     }
+
+
+def _short(pair):
+    """'arm > other', with the outcomes only where the arms are the same."""
+    arms = [side.rpartition(": ")[0] for side in pair.split(" > ")]
+    return " > ".join(arms) if len(arms) == 2 and arms[0] != arms[1] else pair
 
 
 def _order(item: Measured):

@@ -100,6 +100,18 @@ def test_verdicts_and_ranking_of_a_wrong_model(tmp_path):
     assert ratio.verdict == "missed" and direction.verdict == "missed" and index.low is None
     rank = comparing.ranking(study, outcomes)
     assert (rank["pairs"], rank["right"], rank["untold"]) == (1, 0, 0) and rank["wrong"] == "thick > index"
+    assert rank["outcome"] == {"thick: peak_force_N > index: peak_force_N": False}
+
+
+@pytest.mark.parametrize(("thick", "right"), [(450.1, 0), (451.0, 1)])
+def test_equal_predictions_are_in_no_order(tmp_path, thick, right):
+    assert comparing.ranking(*results(tmp_path, {"index": 450.0, "thick": thick}))["right"] == right
+
+
+def test_two_outcomes_of_the_same_arms_are_two_pairs(tmp_path):
+    more = "  - {ratio: [thick, index], outcome: stiffness_N_per_mm, value: 1.5}\nassumed:\n"
+    rank = comparing.ranking(*results(tmp_path, {"index": 400.0, "thick": 500.0}, study=[("assumed:\n", more)]))
+    assert rank["pairs"] == len(rank["outcome"]) == 2 and (rank["right"], rank["untold"]) == (1, 1)
 
 
 def test_what_was_not_run_says_so(tmp_path):
