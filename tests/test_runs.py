@@ -43,7 +43,7 @@ def bench(tmp_path, monkeypatch):
     """A working directory in which a run takes no time; bench(code) sets what the solver does."""
     points = np.array([[0.0, 0], [1, 0], [1, 1], [0, 1], [2, 0], [2, 1]])
     cells = np.array([[0, 1, 2], [0, 2, 3], [1, 4, 5], [1, 5, 2]])
-    monkeypatch.setattr(meshes, "build", lambda *_: LabMesh(points, cells, np.array([1, 1, 2, 2])), raising=False)
+    monkeypatch.setattr(meshes, "build", lambda *_: LabMesh(points, cells, np.array([1, 1, 2, 2]), info={"insertion_depth_mm": 20.0}), raising=False)
     monkeypatch.setattr(runner, "serially", lambda *_: "")
     monkeypatch.chdir(tmp_path)
 
@@ -207,7 +207,7 @@ def toggling(bench, tmp_path, monkeypatch):
     asked = []
     points = np.array([[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 1], [0, 0, -1]])
     cells = np.array([[0, 1, 2, 3], [1, 4, 2, 3], [0, 2, 1, 5]])
-    mesh = LabMesh(points, cells, np.array([1, 2, 2]))
+    mesh = LabMesh(points, cells, np.array([1, 2, 2]), info={"insertion_depth_mm": 30.0})
     monkeypatch.setattr(meshes, "build", lambda *a: asked.append(a) or mesh)
     bench(SOLVER)
     file = tmp_path / "toggled.yaml"
@@ -306,7 +306,8 @@ def test_direction_of_the_load():
 
     c, s = np.cos(0.2), np.sin(0.2)
     rotation = np.array([[0, 1, 0], [s, 0, -c], [c, 0, s]])  # columns: the screw frame in anatomical axes
-    mesh = LabMesh(np.zeros((0, 3)), np.zeros((0, 4), int), np.zeros(0, int), frame=(rotation, np.zeros(3)))
+    mesh = LabMesh(np.zeros((0, 3)), np.zeros((0, 4), int), np.zeros(0, int), frame=(rotation, np.zeros(3)),
+                   info={"insertion_depth_mm": 45.0})
     specimen = load(ROOT / "scenarios" / "toggle_native.yaml").specimen
     assert np.allclose(_direction("craniocaudal", specimen, mesh), [-1, 0, 0])
     assert np.allclose(_direction("mediolateral", specimen, mesh), [0, -1, 0])
