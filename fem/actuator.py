@@ -52,8 +52,8 @@ class Actuator:
     The line of the load crosses the screw axis at the top of the head, or `ahead` (mm) beyond it (negative: towards the tip, as
     where the head is clamped and the vertebral body is loaded). The load f acts evenly on the nodes of the top, with a couple
     for the way to its line. The stroke s = c.u_h that does work with it is the displacement of the point of the axis on this line,
-    if the top were rigid; it is what is called the displacement of the head: a head far off the line may well move the other way. Under force control f is given; under displacement control f = STIFFNESS (target - s), the elasticity of the
-    machine: a rank-one, symmetric term, so that both are the same convex problem and limit points are passed.
+    if the top were rigid; it is what is called the displacement of the head: a head far off the line may well move the other way.
+    Under force control f is given; under displacement control f = STIFFNESS (target - s), the elasticity of the machine: a rank-one, symmetric term, so that both are the same convex problem and limit points are passed.
     """
 
     def __init__(self, model, direction, ahead=0.0):

@@ -60,18 +60,18 @@ class Fatigue:
         self.model = model
         self.shape = model.damage.fatigue.shape
         self.cortex = model.cortex
-        own = [(law.get("fatigue") or {}) for law in laws]
+        own, shell = [_whole(law.get("fatigue")) for law in laws], _whole(shell)
 
         def table(key, otherwise):
             bone = np.array([law.get(key, otherwise) for law in own])[model.law][:, None]
-            skin = np.full(3 * len(self.cortex.nodes) if self.cortex else 0, (shell or {}).get(key, otherwise))
+            skin = np.full(3 * len(self.cortex.nodes) if self.cortex else 0, shell.get(key, otherwise))
             return np.concatenate([np.broadcast_to(bone, self.shape).ravel(), skin])
 
         self.tires = np.array(["life" in law for law in own])[model.law]
         self.life, self.exponent = table("life", np.inf), table("exponent", 1.0)
         self.maximum, self.strain = table("maximum", 0.0), self._parts(table("ratchet", 0.0))[0]
         self.failure = -np.log(1.0 - LOSS / np.where(self.maximum > LOSS, self.maximum, 1.0))
-        self.softening = _softening(self.maximum, self.exponent, self.failure)
+        self.softening = table("softening", 1.0)
         share = self._present() / np.where(self.maximum > 0.0, self.maximum, 1.0)
         self.omega = -np.log(1.0 - np.minimum(share, 1.0 - 1e-12))
 
@@ -137,9 +137,15 @@ class Fatigue:
         return self._joined(arrays[name], lambda _: arrays[f"{name}_shell"])
 
 
-def _softening(maximum, exponent, failure):
-    """S (points,) of the laws with these largest losses, exponents and omega_f, by Simpson's rule over t."""
-    laws, which = np.unique(np.stack([maximum, exponent, failure]), axis=1, return_inverse=True)
-    t = np.linspace(0.0, 1.0, 101)[:, None]
-    share = simpson((1.0 - laws[0] * (1.0 - np.exp(-laws[2] * t))) ** laws[1], x=t[:, 0], axis=0)
-    return share[which.ravel()]
+
+def softening(maximum, exponent):
+    """S of a law, by Simpson's rule; 1 where so much is never lost."""
+    if maximum <= LOSS:
+        return 1.0
+    t = np.linspace(0.0, 1.0, 101)
+    return float(simpson((1.0 - maximum * (1.0 - (1.0 - LOSS / maximum) ** t)) ** exponent, x=t))
+
+
+def _whole(law):
+    """A law of fatigue with its S, {} for none."""
+    return law | {"softening": softening(law["maximum"], law["exponent"])} if law and "life" in law else {}

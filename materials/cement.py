@@ -1,4 +1,4 @@
-"""PMMA, bone filled with it, and how much room an injected volume takes.
+"""PMMA, bone filled with it, and how much of bone it fills.
 
 Bone inside the cement is mechanically switched off: it shrinks from the cement as this cures, and the pores of the
 cement govern stiffness and strength (Kinzl 2012). Filled bone is therefore porous cement, E = E_cement (1 - p)^n, and
@@ -39,15 +39,8 @@ def cemented_bone(warnings, modulus=None, porosity=None):
     return _law("cemented_bone", (1 - porosity) ** v.porosity_exponent, modulus, warnings)
 
 
-def bulk_volume(volume_ml, bvtv, void_volume=0.0, porosity=None):
-    """Volume (mm^3) that `volume_ml` of injected cement occupies together with the bone it surrounds.
-
-    The cement first fills `void_volume` (mm^3, a halo or an empty hole); the rest enters the pores, of which it fills
-    (1 - bvtv)(1 - porosity) of the bulk: V_bulk = V_void + (V - V_void) / ((1 - bvtv)(1 - p)). If the void swallows
-    all, V_bulk is the injected volume. Raises ValueError for a negative volume or bvtv outside 0 to 1.
-    """
-    if volume_ml <= 0 or void_volume < 0 or not 0 <= bvtv < 1:
-        raise ValueError("cement volume must be positive, the void not negative and BV/TV between 0 and 1")
-    porosity = library.load("cement").porosity if porosity is None else porosity
-    injected = 1000.0 * volume_ml
-    return min(injected, void_volume) + max(injected - void_volume, 0.0) / ((1 - bvtv) * (1 - porosity))
+def pores(bvtv, porosity=None):
+    """Share of bone of `bvtv` that cement fills: (1 - bvtv)(1 - p). Raises ValueError for a bvtv outside 0 to 1."""
+    if not 0 <= bvtv < 1:
+        raise ValueError("BV/TV lies between 0 and 1")
+    return (1 - bvtv) * (1 - (library.load("cement").porosity if porosity is None else porosity))

@@ -168,26 +168,23 @@ class Broken:
 
 @dataclass(frozen=True)
 class Cement:
-    """PMMA round the screw. bulk_volume: mm^3 of the region it occupies (void and bone that it infiltrates); injected: mm^3 from which
-    that follows, where the void is known to the mesh only: the void, and the rest over `pores`, what filled bone takes of it.
+    """PMMA round the screw. volume: mm^3 that are injected; pores: share of bone that it fills (1: nothing but cement is where it goes).
 
     target: 'halo', 'fenestrations', 'tip' or 'anterior_two_thirds'; fills_halo: a halo, if there is one, is filled;
     broken: bone that what is left over soaks before it enters sound bone; body_from: depth at which the screw leaves the pedicle, mm.
     """
 
-    bulk_volume: float
+    volume: float
     target: str = "halo"
     fills_halo: bool = True
     broken: Broken | None = field(default=None, compare=False)
-    injected: float | None = None
     pores: float = 1.0
     body_from: float | None = None
 
     def bulk(self, void):
-        """Volume of the region that it occupies, mm^3, beside a `void` (mm^3) that it fills first."""
-        if self.injected is None:
-            return self.bulk_volume
-        return min(self.injected, void) + max(self.injected - void, 0.0) / self.pores
+        """Volume of the region that it occupies, mm^3: a `void` (mm^3) that it fills first, and bone that takes the rest,
+        V_bulk = V_void + (V - V_void) / pores."""
+        return min(self.volume, void) + max(self.volume - void, 0.0) / self.pores
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import hashlib
 
 import numpy as np
 
-from materials.cement import bulk_volume
+from materials.cement import pores
 from meshes import specimen as lab
 from scenarios import protocol
 
@@ -76,7 +76,7 @@ def parts(scenario, stage=None, made=None):
     halo = next((protocol.lab_halo(body, owner) for i, body, owner in protocol.halos(scenario) if i < stage.index), None)
     if augment and augment.target == "halo":
         halo = halo or (made and made.halo)
-    cement = _cement(augment, scenario.specimen, screw, halo, made and made.broken) if augment else None
+    cement = _cement(augment, scenario.specimen, halo, made and made.broken) if augment else None
     edges = scenario.resolution
     resolution = lab.RESOLUTIONS[edges] if isinstance(edges, str) else lab.Resolution(**edges.model_dump())
     return Parts(_specimen(scenario, last), screw, halo, cement, resolution, scenario.model, last.material)
@@ -108,16 +108,11 @@ def broken_bone(mesh, broken):
     return lab.Broken(centres, np.where(broken[bone], cell_volumes(mesh.points, mesh.cells[bone]), 0.0))
 
 
-def _cement(augment, specimen, screw, halo, broken):
-    amount = protocol.volume(augment, specimen)
+def _cement(augment, specimen, halo, broken):
     # Closed-cell foam takes no cement: all of it stays in the halo.
-    bulk, pores = amount, 1.0
-    if specimen.shape != "block":
-        void = protocol.void_volume(screw, halo) if halo else 0.0
-        bulk = bulk_volume(amount / 1000, protocol.bvtv(specimen), void)
-        pores = amount / bulk_volume(amount / 1000, protocol.bvtv(specimen))
-    return lab.Cement(bulk, augment.target, fills_halo=halo is not None, broken=broken if augment.target == "halo" else None,
-                      injected=amount, pores=pores)
+    filled = 1.0 if specimen.shape == "block" else pores(protocol.bvtv(specimen))
+    return lab.Cement(protocol.volume(augment, specimen), augment.target, fills_halo=halo is not None,
+                      broken=broken if augment.target == "halo" else None, pores=filled)
 
 
 def _specimen(scenario, screw):

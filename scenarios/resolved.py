@@ -134,9 +134,9 @@ def _derived(scenario):
         tree["bone_volume_fraction"] = _leaf(round(protocol.bvtv(scenario.specimen), 4), "1", source)
     # What a halo made by cycling takes of the cement is known when the cycling is done.
     if made.cement and not any(kind == "augment" and protocol.cycled(scenario, i) for i, kind, _ in scenario.steps()):
+        void = protocol.void_volume(made.screw, made.halo) if made.halo else 0.0
         if made.halo:
-            void = round(protocol.void_volume(made.screw, made.halo), 1)
-            tree["halo_void"] = _leaf(void, "mm^3", "derived: between the screw and the outside of the halo")
+            tree["halo_void"] = _leaf(round(void, 1), "mm^3", "derived: between the screw and the outside of the halo")
         source = "derived: void that the cement fills first, and bone whose pores take the rest"
-        tree["cement_bulk_volume"] = _leaf(round(made.cement.bulk_volume, 1), "mm^3", source)
+        tree["cement_bulk_volume"] = _leaf(round(made.cement.bulk(void), 1), "mm^3", source)
     return tree

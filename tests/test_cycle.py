@@ -74,7 +74,7 @@ def test_damage_at_one_point_follows_its_differential_equation(tmp_path, start, 
     step = bar(tmp_path, start, ramp, cycles, 0.04)
     failure = -np.log(1 - fatigue.LOSS / MAXIMUM)
 
-    softening = fatigue._softening(*(np.array([v]) for v in (MAXIMUM, EXPONENT, failure)))[0]
+    softening = fatigue.softening(MAXIMUM, EXPONENT)
 
     def rate(n, omega):
         damage = MAXIMUM * (1 - np.exp(-omega))

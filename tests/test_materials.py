@@ -205,11 +205,13 @@ def test_cement_and_filled_bone():
 
 
 def test_cement_volume():
-    assert cement.bulk_volume(1, 0.1, 0, porosity=0) == pytest.approx(1000 / 0.9)
-    assert cement.bulk_volume(2, 0.1, 800, porosity=0.2) == pytest.approx(800 + 1200 / 0.72)
-    assert cement.bulk_volume(0.5, 0.1, 800) == pytest.approx(500)
+    from meshes.specimen import Cement
+
+    assert Cement(1000.0, pores=cement.pores(0.1, porosity=0)).bulk(0.0) == pytest.approx(1000 / 0.9)
+    assert Cement(2000.0, pores=cement.pores(0.1, porosity=0.2)).bulk(800.0) == pytest.approx(800 + 1200 / 0.72)
+    assert Cement(500.0, pores=cement.pores(0.1)).bulk(800.0) == pytest.approx(500)
     with pytest.raises(ValueError):
-        cement.bulk_volume(0, 0.1)
+        cement.pores(1.0)
 
 
 @pytest.mark.parametrize("make", [bone.trabecular, bone.pedicle])

@@ -180,7 +180,7 @@ def test_cement_in_a_measured_halo_is_all_there_and_ends_where_bone_is_whole():
     loose = bone & (np.hypot(*centres[:, :2].T) < 5.5) & (centres[:, 2] > -12)
     R, origin = native.frame
     broken = Broken((centres @ R.T + origin)[bone], np.where(loose, cell_volumes(native.points, native.cells), 0.0)[bone])
-    cement = Cement(injected / pores, broken=broken, injected=injected, pores=pores)
+    cement = Cement(injected, broken=broken, pores=pores)
     mesh = meshes.build(Vertebra("L2"), screw, halo, cement, COARSE, "threaded3d")
     volumes = mesh.volumes()
     assert volumes["cement"] + pores * volumes["cemented_bone"] == pytest.approx(injected, rel=0.01)
