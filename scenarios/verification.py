@@ -36,8 +36,8 @@ CLOSED_FORMS = {
     "test_plasticity.py": "constitutive update of bone: strengths along closed-form paths, hardening, tangent",
     "test_cortex.py": "cortical membrane: yield in closed form, tangent",
     "test_materials.py": "material laws: symmetry, convexity, strengths, conversions of density",
-    "test_cycle.py::test_damage_at_one_point_follows_its_differential_equation": "fatigue damage against its differential equation",
-    "test_cycle.py::test_life_under_a_constant_load_is_that_of_the_curve": "fatigue life against its S-N curve",
+    "test_fatigue.py::test_damage_at_one_point_follows_its_differential_equation": "fatigue damage against its differential equation",
+    "test_fatigue.py::test_life_under_a_constant_load_is_that_of_the_curve": "fatigue life against its S-N curve",
 }
 MANUFACTURED = """
 import json
