@@ -136,7 +136,7 @@ def validate(
     samples: Annotated[
         int | None,
         typer.Option(metavar="N", min=0, max=1000, show_default=False,
-                     help="Runs of each arm for the interval of its prediction; by default 8 of axisymmetric arms (seconds each) "
+                     help="Runs of each arm for the interval of its prediction; by default 4 of axisymmetric arms (seconds each) "
                           "and none of others (minutes to an hour each), whose predictions are then marked as having no interval."),
     ] = None,
     run: Annotated[bool, typer.Option("--run/--no-run", help="Run what is missing, or use only what is there and what the repository publishes.")] = True,

@@ -23,7 +23,7 @@ class Point:
 
     kind: arm, ratio, difference, direction, correlation or specimen; predicted of a direction: first over second;
     low, high: least and largest prediction over `samples` of the open inputs and the nominal one; runs: names of the run
-    directories; computed: `measured` comes from a formula; standardised: (predicted - measured) / sd; verdict: goal, accepted,
+    directories; uncounted: why it is compared but counted nowhere, such as `from a formula`; standardised: (predicted - measured) / sd; verdict: goal, accepted,
     missed, or '' where nothing was measured that could be missed; outcomes: keys of the results that were compared.
     """
 
@@ -42,7 +42,7 @@ class Point:
     samples: int = 0
     why: str = ""
     runs: list = field(default_factory=list)
-    computed: bool = False
+    uncounted: str = ""
     verdict: str = ""
     outcomes: str = ""
 
@@ -127,7 +127,7 @@ def _keys(outcomes):
 
 def _point(study, item, outcomes):
     point = Point(study.name, study.role, study.kind, item.kind, item.words(), item.unit, item.given, item.spread, item.n)
-    point.computed = item.computed
+    point.uncounted = item.uncounted or ""
     point.predicted, point.why = _predicted(item, outcomes)
     point.outcomes = _keys(outcome for _, outcome in item.sides)
     arms = [arm for arm, _ in item.sides]
@@ -175,12 +175,12 @@ def _input(plan, path):
 
 def _judged(point, item=None):
     # arms stand for no specimens: over three of them any response that only rises correlates above 0.86
-    if point.predicted is None or point.computed or point.kind == "correlation":
+    if point.predicted is None or point.uncounted or point.kind == "correlation":
         return point
     off = abs(point.deviation) if point.deviation is not None else None
     if point.kind == "direction":
         _, sign, _ = item.parsed_direction
-        right = {">": point.predicted > 1, "<": point.predicted < 1, "~": abs(point.predicted - 1) <= SAME}[sign]
+        right = {">": point.predicted > 1 + NOISE, "<": point.predicted < 1 - NOISE, "~": abs(point.predicted - 1) <= SAME}[sign]
         point.verdict = "goal" if right else "missed"
     elif point.measured is None or off is None:
         point.verdict = ""
@@ -199,11 +199,11 @@ def ranking(study, outcomes):
     """{study, role, pairs, right, untold, wrong, outcome} of the pairs of arms that the study tells apart; None if it tells none.
 
     Pairs come from means that differ (`agreement.distinct`), ratios and differences that are not reported as insignificant, and
-    directions; numbers from a formula give none. A specimen-wise table is judged by its rank correlation instead. untold: pairs
+    directions; what is counted nowhere gives none. A specimen-wise table is judged by its rank correlation instead. untold: pairs
     without both predictions; outcome: {'arm: outcome > other: outcome': whether it is right, None if untold}.
     """
     pairs = {}
-    items = [item for item in study.measured if not item.computed]
+    items = [item for item in study.measured if not item.uncounted]
     arms = [item for item in items if item.kind == "arm" and item.given is not None]
     for a, b in combinations(arms, 2):
         if a.outcome == b.outcome and a.given != b.given:

@@ -2,11 +2,12 @@
 
     credibility(directories, out) -> dict: what credibility.json holds
 
-Lines are made of files that are there (validation.json, verification.json, result.json, the material library) and name them;
-where nothing is there the line is a gap. Factors: ASME V&V 40-2018; categories: FDA, Assessing the
+Lines are made of files that are there (validation.json, verification.json, result.json, the material library, the sensitivity
+study) and name them; what is missing, failed or assumed is a gap. Factors: ASME V&V 40-2018; categories: FDA, Assessing the
 Credibility of Computational Modeling and Simulation in Medical Device Submissions (November 2023).
 """
 
+import csv
 from datetime import UTC, datetime
 import json
 from pathlib import Path
@@ -37,17 +38,21 @@ QUANTITIES = {
 
 
 class Evidence:
-    """What lies in the directories: validations, verifications and runs, each with its path."""
+    """What lies in the directories: validations, verifications and runs, each with its path.
+
+    compared: the runs behind the validations' own predictions, without deliberately wrong models; runs: those of other directories."""
 
     def __init__(self, directories):
-        self.validations, self.verifications, self.runs = [], [], []
+        self.validations, self.verifications, self.compared, self.runs = [], [], [], []
         for directory in map(Path, directories):
             found = False
             for name, into in (("validation.json", self.validations), ("verification.json", self.verifications)):
                 if (directory / name).exists():
-                    into.append((directory / name, _json(directory / name)))
+                    into.append((directory / name, content := _json(directory / name)))
                     found = True
-            for file in sorted(directory.rglob("result.json")):
+                    for run in _named(content):
+                        self.compared.append((file := directory / "runs" / run / "result.json", _json(file)))
+            for file in () if found else sorted(directory.rglob("result.json")):
                 self.runs.append((file, _json(file)))
                 found = True
             if not found:
@@ -59,11 +64,22 @@ class Evidence:
             (file, p)
             for file, content in self.validations
             for p in content["points"]
-            if p["role"] == "validation" and p["predicted"] is not None
+            if _counts(p)
         ]
 
     def check(self, name):
         return [(file, c) for file, content in self.verifications for c in content["checks"] if c["name"] == name]
+
+
+def _named(content):
+    """Runs that the predictions of a validation.json are from."""
+    return dict.fromkeys(
+        run["run"] for study in content.get("studies", ()) for run in study["runs"] if not run["change"] and run["status"] != "not run"
+    )
+
+
+def _counts(point):
+    return point["role"] == "validation" and point["predicted"] is not None and not point["uncounted"]
 
 
 def _json(file):
@@ -79,7 +95,7 @@ def _json(file):
 def _checks(*names, missing):
     def find(evidence):
         found = [
-            (f"{c['title']}: {c['found']}" + ("" if c["passed"] else " (NOT as asked)"), file)
+            (f"{c['title']}: {c['found']}", file) if c["passed"] else (f"{c['title']} NOT as asked ({c['asked']}): {c['found']}", None)
             for name in names
             for file, c in evidence.check(name)
         ]
@@ -94,69 +110,74 @@ def quality(evidence):
         changed = content["halofix"].get("modified") is not False or any("changes" in c for c in content.get("commits", ()))
         if changed:
             yield f"{file.parent.name} was made from code with changes that are not committed", None
-        if len(content.get("commits", ())) > 1:
-            yield f"{file.parent.name} mixes runs of {len(content['commits'])} states of the code", None
+        if others := [commit[:10] for commit in content.get("commits", ()) if commit != content["halofix"]["commit"]]:
+            yield f"{file.parent.name} shows runs of other states of the code than the present one: {', '.join(others)}", None
 
 
 def solver_error(evidence):
+    yield from _balances(evidence.compared + evidence.runs, "no energy balance of any run")
+
+
+def compared_error(evidence):
+    yield from _balances(evidence.compared, "no energy balance of a run that was compared")
+
+
+def context_error(evidence):
+    yield from _balances(evidence.runs, "no run for the decision at hand was named: name its results, of `run`, `compare` or `sweep`")
+
+
+def _balances(runs, missing):
     balances = [
         (abs(step["energy_balance_error"]), file)
-        for file, run in evidence.runs
+        for file, run in runs
         for step in run.get("steps", ())
         if step.get("energy_balance_error") is not None
     ]
     if not balances:
-        yield "no energy balance of any run", None
+        yield missing, None
         return
     worst, file = max(balances)
     yield f"energy balance of {len(balances)} solved steps, worst error {100 * worst:.2g} %", file
-    short = [file for file, run in evidence.runs if run.get("status") != "completed"]
+    short = [file for file, run in runs if run.get("status") != "completed"]
     if short:
-        yield f"{len(short)} of {len(evidence.runs)} runs stopped short, the first is {short[0].parent.name}", None
+        yield f"{len(short)} of {len(runs)} runs stopped short, the first is {short[0].parent.name}", None
 
 
 def use_error(evidence):
+    runs = evidence.compared + evidence.runs
     traced = [
         file
-        for file, _ in evidence.runs
+        for file, _ in runs
         if (file.parent / "resolved.yaml").exists() and (file.parent / "provenance.json").exists()
     ]
     if traced:
         yield (
             (
-                f"{len(traced)} of {len(evidence.runs)} runs keep every input with unit and source and the versions that made "
+                f"{len(traced)} of {len(runs)} runs keep every input with unit and source and the versions that made "
                 "them; inputs are checked before a run"
             ),
             traced[0].parent / "resolved.yaml",
         )
     else:
         yield "no run keeps its resolved inputs", None
-    warned = sum(bool(run.get("warnings")) for _, run in evidence.runs)
+    warned = sum(bool(run.get("warnings")) for _, run in runs)
     if warned:
-        yield f"{warned} of {len(evidence.runs)} runs used values outside the range of a law", None
+        yield f"{warned} of {len(runs)} runs used values outside the range of a law", None
 
 
 def discretisation(evidence):
     yield from _checks("mesh", "step", missing="no convergence study; `./halofix verify` makes one")(evidence)
-    by_resolution = {}
+    told, changes = {}, []
     for file, content in evidence.validations:
-        by_resolution.setdefault(content["resolution"], []).append((file, content))
-    if len(by_resolution) < 2:
-        yield (
-            "no study was simulated at two resolutions, so the discretisation error of the compared numbers themselves is not known",
-            None,
-        )
-        return
-    first, second = list(by_resolution.values())[:2]
-    (file, one), (_, other) = first[0], second[0]
-    values = {(p["study"], p["what"]): p["predicted"] for p in other["points"]}
-    changes = [
-        abs(p["predicted"] / values[p["study"], p["what"]] - 1)
-        for p in one["points"]
-        if p["predicted"] and values.get((p["study"], p["what"]))
-    ]
+        for p in content["points"]:
+            if p["predicted"]:  # by other runs than before: the same ones say nothing of the mesh
+                known = told.setdefault((p["study"], p["what"]), p)
+                if known["runs"] != p["runs"]:
+                    changes.append((abs(p["predicted"] / known["predicted"] - 1), file))
     if changes:
-        yield f"{len(changes)} compared numbers at two resolutions differ by at most {100 * max(changes):.1f} %", file
+        yield f"{len(changes)} compared numbers at two resolutions differ by at most {100 * max(changes)[0]:.1f} %", changes[0][1]
+    else:
+        yield "no study was simulated at two resolutions, so the discretisation error of the compared numbers themselves is not known", None
 
 
 def model_form(evidence):
@@ -219,36 +240,39 @@ def calibration(evidence):
                 )
 
 
-def samples(evidence):
-    yield from _per_study(evidence, lambda study, points: _described(points), "no measured data were compared")
-
-
-def _described(points):
-    """'3 points, 2 with n, 1 with SD' of a study."""
-    return (
-        f"{len(points)} compared numbers, {sum(p['n'] is not None for p in points)} with the number of specimens, "
-        f"{sum(p['sd'] is not None for p in points)} with their standard deviation"
-    )
-
-
-def _per_study(evidence, sentence, missing):
-    found = False
+def _compared(evidence):
+    """(file, study, its points) of the studies of which a prediction counts."""
     for file, content in evidence.validations:
         for study in content["studies"]:
-            points = [p for p in content["points"] if p["study"] == study["name"] and p["predicted"] is not None]
-            if study["role"] == "validation" and points:
-                found = True
-                yield f"{study['name']} ({study['kind']}): {sentence(study, points)}", file
-    if not found:
-        yield missing, None
+            if points := [p for p in content["points"] if p["study"] == study["name"] and _counts(p)]:
+                yield file, study, points
+
+
+def samples(evidence):
+    lines = []
+    for file, study, points in _compared(evidence):
+        numbers = [p for p in points if p["measured"] is not None]
+        lines.append((f"{study['name']} ({study['kind']}): {len(numbers)} numbers and {len(points) - len(numbers)} directions were compared", file))
+        for key, words in (("n", "number of specimens"), ("sd", "standard deviation")):
+            if lacking := sum(p[key] is None for p in numbers):
+                lines.append((f"{study['name']}: {lacking} of {len(numbers)} numbers without {words}", None))
+    yield from lines or [(NOT_COMPARED, None)]
 
 
 def conditions(evidence):
-    yield from _per_study(
-        evidence,
-        lambda study, points: f"{len(study['assumed'])} things assumed that the source does not give, each with its reason",
-        "no measured data were compared",
-    )
+    yield from _assumed(evidence, lambda a: a["value"] is None, "what was done to the specimens is as the source gives it", "simplified or not given")
+
+
+def equivalency(evidence):
+    yield from _assumed(evidence, lambda a: a["value"] is not None, "every input is the source's", "not given by the source and assumed")
+
+
+def _assumed(evidence, chosen, none_assumed, words):
+    lines = []
+    for file, study, _ in _compared(evidence):
+        names = [a["what"] for a in study["assumed"] if chosen(a)]
+        lines.append((f"{study['name']}: {words}: {', '.join(names)}", None) if names else (f"{study['name']}: {none_assumed}", file))
+    yield from lines or [(NOT_COMPARED, None)]
 
 
 def comparison(evidence):
@@ -266,8 +290,15 @@ def comparison(evidence):
         if judged:
             missed = sum(p["verdict"] == "missed" for p in judged)
             yield f"{len(judged) - missed} of {len(judged)} points are within what is accepted", file
+            if missed:
+                yield f"{missed} of {len(judged)} points are missed", None
+        for row in content["ranking"]:
+            if row["role"] == "validation" and row["pairs"] > row["untold"]:
+                yield f"{row['study']}: {row['right']} of {row['pairs'] - row['untold']} pairs of arms in the measured order", file
+                if row["wrong"]:
+                    yield f"{row['study']}: not in the measured order: {row['wrong']}", None
     if not found:
-        yield "no measured data were compared; `./halofix validate` does", None
+        yield NOT_COMPARED, None
 
 
 def quantities(evidence):
@@ -285,12 +316,8 @@ def quantities(evidence):
 
 def relevance(evidence):
     kinds = {}
-    for file, content in evidence.validations:
-        for study in content["studies"]:
-            if study["role"] == "validation" and any(
-                p["study"] == study["name"] and p["predicted"] is not None for p in content["points"]
-            ):
-                kinds.setdefault(study["kind"], (set(), file))[0].add(study["name"])
+    for file, study, _ in _compared(evidence):
+        kinds.setdefault(study["kind"], (set(), file))[0].add(study["name"])
     for kind in ("cadaveric", "synthetic", "animal"):
         if kind in kinds:
             yield f"{len(kinds[kind][0])} {kind} studies: {', '.join(sorted(kinds[kind][0]))}", kinds[kind][1]
@@ -309,19 +336,18 @@ def blind(evidence):
         yield "no blind prediction", None
 
 
-def emergent(evidence):
+def sensitivity(evidence):
     found = False
-    for file, content in evidence.validations:
-        for row in content["ranking"]:
-            if row["role"] == "validation" and row["pairs"] > row["untold"]:
-                found = True
-                wrong = f"; not as measured: {row['wrong']}" if row["wrong"] else ""
-                yield (
-                    f"{row['study']}: {row['right']} of {row['pairs'] - row['untold']} pairs of arms in the measured order{wrong}",
-                    file,
-                )
+    for file in sorted(SENSITIVITY.glob("*.csv")):
+        with open(file, newline="") as stream:
+            rows = list(csv.DictReader(stream))
+        for screw in dict.fromkeys(row["screw"] for row in rows):
+            found = True
+            first = sorted((row for row in rows if row["screw"] == screw), key=lambda row: -float(row["with interactions"]))[:2]
+            shares = ", ".join(f"{row['parameter']} {float(row['with interactions']):.2f}" for row in first)
+            yield f"what governs the pullout strength of a {screw} screw ({file.stem}), total Sobol indices: {shares}", file
     if not found:
-        yield "no order of arms was compared", None
+        yield "no study of what governs the results", None
 
 
 def none(sentence):
@@ -331,37 +357,43 @@ def none(sentence):
     return find
 
 
-CODE = _checks("manufactured", missing="no manufactured solution; `./halofix verify` solves one")
+NOT_COMPARED = "no measured data were compared; `./halofix validate` does"
+SENSITIVITY = ROOT / "benchmarks" / "sensitivity"
+CODE = _checks("manufactured", "closed_forms", missing="no known solution; `./halofix verify` solves one")
+POINTWISE = none("plasticity, damage and contact are verified at points and on patches; the manufactured solution is elastic")
+RISK = none("not told: they belong to the decision that the model is to support")
+EMERGENT = none("no phenomenon that was neither put in nor compared as a number, such as where a halo forms, was set beside an observation")
 IN_VIVO = none("no comparison with implanted screws in vivo")
 POPULATION = none("no comparison with outcomes in a population of patients")
 
 FACTORS = {
+    "Before the factors: question of interest, model influence, decision consequence": (RISK,),
     "Code verification: software quality assurance": (quality,),
-    "Code verification: numerical code verification": (CODE,),
+    "Code verification: numerical code verification": (CODE, POINTWISE),
     "Calculation verification: discretization error": (discretisation,),
     "Calculation verification: numerical solver error": (solver_error,),
     "Calculation verification: use error": (use_error,),
     "Validation, computational model: model form": (model_form,),
-    "Validation, computational model: model inputs": (inputs, calibration),
+    "Validation, computational model: model inputs": (inputs, calibration, sensitivity),
     "Validation, comparator: test samples": (samples,),
     "Validation, comparator: test conditions": (conditions,),
-    "Validation, assessment: equivalency of input parameters": (conditions,),
+    "Validation, assessment: equivalency of input parameters": (equivalency,),
     "Validation, assessment: output comparison": (comparison,),
     "Applicability: relevance of the quantities of interest": (quantities,),
     "Applicability: relevance of the validation activities to the context of use": (relevance, blind),
 }
 CATEGORIES = {
-    "1 Code verification results": (quality, CODE),
+    "1 Code verification results": (quality, CODE, POINTWISE),
     "2 Model calibration evidence": (calibration,),
-    "3 Bench test validation results": (comparison, relevance),
+    "3 Bench test validation results": (comparison, relevance, compared_error, intervals),
     "4 In vivo validation results": (IN_VIVO,),
     "5 Population-based validation results": (POPULATION,),
-    "6 Emergent model behavior": (emergent,),
+    "6 Emergent model behavior": (EMERGENT,),
     "7 Model plausibility evidence": (model_form,),
     "8 Calculation verification and uncertainty quantification with simulations of the context of use": (
         discretisation,
-        solver_error,
-        intervals,
+        context_error,
+        sensitivity,
     ),
 }
 

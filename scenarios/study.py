@@ -152,7 +152,9 @@ class Measured(Block):
     p: Annotated[float, Field(ge=0, le=1)] | None = default(
         None, NOT_GIVEN, "significance of a ratio or difference as reported; above 0.05 it orders no arms"
     )
-    computed: bool = default(False, "measured", "true for a number from a formula of the source: compared, but counted nowhere")
+    uncounted: Text | None = default(
+        None, "counted", "why it is compared but counted nowhere, such as `from a formula` or `by construction`"
+    )
     note: Text | None = default(None, "none", "how it was read from the source")
 
     @property

@@ -19,6 +19,7 @@ from scenarios import case_runs, comparing, open_inputs, runner, specimen_table,
 from scenarios.agreement import agreement
 from scenarios import solve as solver
 from scenarios.provenance import git_state, version
+from scenarios.result import NUMBERS
 from scenarios.shared import Shared
 from scenarios.solve import ROOT
 from scenarios.study import Case, arm_text
@@ -26,8 +27,9 @@ from scenarios.trouble import BadInput, Environment
 from scenarios.variation import varied
 
 SHIPPED = ROOT / "benchmarks" / "cadaveric" / "studies"
-FLAT_SAMPLES = 8  # of an axisymmetric arm, which takes seconds; a solid one takes minutes, so it is sampled on request only
+FLAT_SAMPLES = 4  # of an axisymmetric arm, which takes seconds; a solid one takes minutes, so it is sampled on request only
 RATIOS = "ratios"
+WORDS = {key: label for numbers in NUMBERS.values() for key, label, *_ in numbers}
 WORSE = 1.0  # percentage points by which a wrong model must miss more to be called worse
 
 
@@ -35,7 +37,7 @@ def validate(files=(), out=None, ranks=None, resolution=None, samples=None, run=
     """Compare studies with simulations of them; returns the content of validation.json.
 
     files: paths of studies, or names of shipped ones; none: all that are shipped; out: directory, by default
-    results/validation; samples: of the open inputs, for each arm (None: 8 of axisymmetric arms, none of others); run:
+    results/validation; samples: of the open inputs, for each arm (None: 4 of axisymmetric arms, none of others); run:
     False uses only results that are there, and those that the repository publishes; ablation: each study with deliberately wrong models as well.
     Raises BadInput if any study has anything wrong with it, before the first run.
     """
@@ -183,7 +185,7 @@ def groups(points):
     """[row] of agreement over like points: means by material and unit, ratios together. Only studies of role validation count."""
     found = {}
     for point in points:
-        if point.role != "validation" or point.measured is None or point.computed or point.kind in ("direction", "correlation"):
+        if point.role != "validation" or point.measured is None or point.uncounted or point.kind in ("direction", "correlation"):
             continue
         found.setdefault(_group(point), []).append(point)
     rows = []
@@ -201,7 +203,7 @@ def _group(point):
         return RATIOS if point.kind == "ratio" else f"differences ({point.unit})"
     who = {"cadaveric": "cadaver", "synthetic": "foam", "animal": "animal"}[point.material]
     each = "specimens" if point.kind == "specimen" else "means"
-    return f"{who} {each} ({point.unit or 'cycles'})"
+    return f"{who} {each}, {WORDS.get(point.outcomes, point.outcomes)} ({point.unit or 'cycles'})"
 
 
 def ablations(found):
@@ -217,7 +219,7 @@ def ablations(found):
                         own.role == "validation"
                         and None not in (own.deviation, other.deviation)
                         and own.kind != "correlation"
-                        and not own.computed
+                        and not own.uncounted
                     ):
                         pairs.setdefault(_group(own), []).append((abs(own.deviation), abs(other.deviation)))
         for group, errors in pairs.items():

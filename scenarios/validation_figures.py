@@ -30,7 +30,7 @@ def all_figures(content, folder):
     """Draw what there are points for; {name: stem of the files}."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    points = [(i, point) for i, point in enumerate(content["points"]) if point["predicted"] is not None and not point["computed"]]
+    points = [(i, point) for i, point in enumerate(content["points"]) if point["predicted"] is not None and not point["uncounted"]]
     means = [(i, p) for i, p in points if p["kind"] in ("arm", "specimen") and p["measured"] is not None]
     ratios = [(i, p) for i, p in points if p["kind"] == "ratio"]
     drawn = {}

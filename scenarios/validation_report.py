@@ -9,7 +9,7 @@ import re
 import sys
 
 from benchmarks import tables
-from scenarios import resultdir, validation_figures
+from scenarios import comparing, resultdir, validation_figures
 from scenarios.page import rendered
 from scenarios.trouble import BadInput
 
@@ -22,6 +22,11 @@ CAPTIONS = {
     "curves": "Curves of single specimens.",
 }
 ROLES = {"validation": "Validation", "calibration": "Calibration (counted nowhere)", "blind": "Blind predictions"}
+VERDICTS = (
+    f"Goal: ratios and means of bone within {100 * comparing.GOAL:.0f} %, means of foam within {100 * comparing.FOAM:.0f} %, directions right. "
+    f"Accepted: ratios within {100 * comparing.ACCEPTED:.0f} %, means of bone within one standard deviation, or {100 * comparing.ABSOLUTE:.0f} % "
+    "where none is given. Ratios are often of the same arms as the means beside them: points are not independent of each other."
+)
 AGREEMENT = (
     ("n", "compared", ".0f"),
     ("R2", "R²", ".2f"),
@@ -46,6 +51,7 @@ def write(directory):
         "validation.html",
         content=content,
         captions=CAPTIONS,
+        verdicts=VERDICTS,
         roles=_roles(content, directory),
         agreement=AGREEMENT,
         number=number,
@@ -180,16 +186,16 @@ def made_by(content):
     about = content["halofix"]
     dirty = " with changes" if about.get("modified") is True else ""
     told = sum(point["predicted"] is not None for point in content["points"])
+    sampled = "as by default" if content["samples"] is None else content["samples"]
     lines = [
         f"Made by `./halofix validate` on {content['date'][:10]}, halofix {about['version']} ({about['commit'][:10]}{dirty}); "
-        f"resolution {content['resolution']}; {told} of {len(content['points'])} points predicted; "
+        f"resolution {content['resolution']}, samples of open inputs {sampled}; {told} of {len(content['points'])} points predicted; "
         f"the runs took {duration(content['seconds_simulated'])} in all, this call {duration(content['seconds_here'])}. "
         "A point without an interval is marked as such; what was not run says so."
     ]
-    if len(content["commits"]) > 1:
-        lines.append(
-            f"Runs of {len(content['commits'])} states of the code are mixed: {', '.join(c[:10] + c[40:] for c in content['commits'])}."
-        )
+    if content["commits"]:
+        lines.append(f"Code of the runs: {', '.join(c[:10] + c[40:] for c in content['commits'])}.")
+    lines.append(VERDICTS)
     return "\n\n".join(lines)
 
 
@@ -261,7 +267,7 @@ def _row(point):
         else f"{number(point['measured'])}"
         + (f" ± {number(point['sd'])}" if point["sd"] else "")
         + of
-        + (" (formula)" if point["computed"] else ""),
+        + (f" ({point['uncounted']})" if point["uncounted"] else ""),
         "predicted": _predicted(point, of),
         "interval": interval(point),
         "off by": ""

@@ -75,9 +75,9 @@ def results(folder, forces, samples=(), **changes):
 
 
 def test_a_formula_is_compared_but_counted_nowhere(tmp_path):
-    study, outcomes = results(tmp_path, {"index": 300.0, "thick": 499.2}, study=[("mean: 0.4 kN,", "computed: true, mean: 0.4 kN,")])
+    study, outcomes = results(tmp_path, {"index": 300.0, "thick": 499.2}, study=[("mean: 0.4 kN,", "uncounted: from a formula, mean: 0.4 kN,")])
     points = comparing.points(study, outcomes)
-    assert points[0].computed and points[0].deviation == pytest.approx(-0.25) and points[0].verdict == ""
+    assert points[0].uncounted == "from a formula" and points[0].deviation == pytest.approx(-0.25) and points[0].verdict == ""
     assert sum(row["points"] for row in validation.groups(points)) == 2, "the other mean and the ratio"
 
 
@@ -301,7 +301,7 @@ def content(predicted, date="2030-01-01", run="run"):
     study = {"name": "blinded", "citation": "Nobody 2031", "kind": "cadaveric", "role": "blind", "assumed": [],
              "runs": [{"run": run, "status": "completed"}, {"run": "never", "status": "not run"}]}
     return {"halofix": {"version": "1", "commit": "c" * 40, "modified": False}, "date": date, "resolution": "standard", "points": [point.row()],
-            "studies": [study], "agreement": [], "ranking": [], "ablation": [], "commits": [], "seconds_simulated": 10.0, "seconds_here": 1.0}
+            "studies": [study], "agreement": [], "ranking": [], "ablation": [], "commits": [], "samples": None, "seconds_simulated": 10.0, "seconds_here": 1.0}
 
 
 def test_blind_predictions_are_frozen(tmp_path):
@@ -333,6 +333,15 @@ def test_page_says_what_was_not_run():
     assert "a: not run" in validation_report.markdown(made) and "0 of 1 points predicted" in validation_report.markdown(made)
 
 
-def test_shipped_page_was_made_by_the_command():
-    page = Path(publication.CADAVERIC / "README.md").read_text()
-    assert re.search(r"Made by `./halofix validate` on \d{4}-\d\d-\d\d, halofix [\d.]+ \([0-9a-f]{10}", page)
+def test_shipped_pages_say_what_the_published_results_say(tmp_path):
+    def rows(text):
+        return [line for line in text.splitlines() if line.startswith("|")]
+
+    made = validation.validate(out=tmp_path / "out", run=False)
+    page = (publication.CADAVERIC / "README.md").read_text()
+    frozen, _, shown = page.partition("## Comparison with measured data")
+    assert re.search(r"Made by `./halofix validate` on \d{4}-\d\d-\d\d, halofix [\d.]+ \([0-9a-f]{10}", shown)
+    assert [row for row in rows(validation_report.markdown(made)) if row not in rows(shown)] == []
+    front = (publication.ROOT / "README.md").read_text().partition(publication.SUMMARY[0])[2].partition(publication.SUMMARY[1])[0]
+    assert rows(validation_report.summary(made)) == rows(front)
+    assert all((publication.CADAVERIC / link).exists() for link in re.findall(r"\]\(((?:runs|frozen)/[^)]+)\)", page))

@@ -1,6 +1,7 @@
 """Verification and the index of evidence: orders and indices against closed forms, and an index that lists only what is there."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
@@ -12,17 +13,20 @@ from scenarios.trouble import BadInput
 # -- grid convergence --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("order", [0.7, 1.0, 2.0, 3.5])
+@pytest.mark.parametrize("order", [0.7, 1.0, 2.0, 2.1])
 @pytest.mark.parametrize("sizes", [(0.1, 0.2, 0.4), (0.15, 0.25, 0.4), (0.4, 0.6, 1.0)])
 def test_order_and_limit_of_a_power_law(order, sizes):
     results = [200 + 30 * h**order for h in sizes]
     found = grid_convergence(sizes[::-1], results[::-1])
     assert found.order == pytest.approx(order, rel=1e-6) and found.limit == pytest.approx(200, rel=1e-6)
-    # the index is 1.25 times the distance of the finest result from the one extrapolated with at most second order
-    credited = min(order, 2.0)
-    distance = abs(results[1] - results[0]) / ((sorted(sizes)[1] / sorted(sizes)[0]) ** credited - 1)
-    assert found.gci == pytest.approx(1.25 * distance / results[0], rel=1e-6)
-    assert order > 2 or distance == pytest.approx(abs(results[0] - 200), rel=1e-6)
+    assert found.gci == pytest.approx(1.25 * abs(results[0] - 200) / results[0], rel=1e-6)
+
+
+def test_an_order_above_that_of_the_elements_is_no_guide():
+    results = [200 + 30 * h**3.5 for h in (0.1, 0.2, 0.4)]
+    found = grid_convergence([0.1, 0.2, 0.4], results)
+    assert found.order == pytest.approx(3.5, rel=1e-6) and found.limit is None
+    assert found.gci == pytest.approx(3 * (results[1] - results[0]) / results[0], rel=1e-6) and found.gci > 3 * (results[0] - 200) / results[0]
 
 
 def test_only_the_three_finest_count():
@@ -71,6 +75,36 @@ def test_verify_collects_draws_and_judges(tmp_path, monkeypatch):
     assert (tmp_path / "out" / "mesh.csv").read_text().startswith("size mm,peak N")
 
 
+def pulled(peak):
+    """Stand-in for the pullouts behind a check: peak(size) in N, the rest as it should be."""
+    def runs(posed):
+        return [(label, size, SimpleNamespace(peak=peak(size), outcome={"dofs": 1, "seconds_total": 1.0}, step={
+            "stiffness_N_per_mm": 1000.0, "displacement_at_peak_mm": 0.1, "energy_balance_error": 0.0})) for label, size, _ in posed]
+    return runs
+
+
+@pytest.mark.parametrize(("peak", "passed", "says"), [
+    (lambda h: 100 + 5 * h, True, "order 1.00 observed"), (lambda h: 100 + 5 * h, True, "the standard mesh lies 2.5 % above the finest"),
+    (lambda h: 100 + 100 * h, False, "order 1.00"), (lambda h: 100 - 2 / h, False, "no order")])
+def test_a_mesh_that_does_not_converge_fails(monkeypatch, peak, passed, says):
+    monkeypatch.setattr(verification, "_pullouts", pulled(peak))
+    found = verification.mesh(False)
+    assert found["passed"] is passed and says in found["found"]
+
+
+@pytest.mark.parametrize(("slope", "passed"), [(10.0, True), (60.0, False)])
+def test_a_peak_that_moves_with_the_step_fails(monkeypatch, slope, passed):
+    monkeypatch.setattr(verification, "_pullouts", pulled(lambda step: 100 + slope * step))
+    assert verification.step(False)["passed"] is passed
+
+
+@pytest.mark.parametrize(("l2", "passed"), [(2.95, True), (2.0, False)])
+def test_an_order_that_is_not_that_of_the_elements_fails(monkeypatch, l2, passed):
+    rows = json.dumps([["3D", 0.5, 1e-2, 1e-1, float("nan"), float("nan")], ["3D", 0.25, 1e-3, 1e-2, l2, 2.0]])
+    monkeypatch.setattr(verification.subprocess, "run", lambda *_, **__: SimpleNamespace(returncode=0, stdout=f"noise\n{rows}\n", stderr=""))
+    assert verification.manufactured(False)["passed"] is passed
+
+
 def test_closed_forms_are_tests_of_the_suite(monkeypatch):
     monkeypatch.setattr(verification, "CLOSED_FORMS", {"test_cortex.py::test_shear_and_biaxial_closed_forms": "membrane"})
     found = verification.closed_forms(False)
@@ -116,37 +150,55 @@ def test_evidence_is_what_the_files_say(tmp_path):
     verified.mkdir()
     about = {"version": "1", "commit": "c" * 40, "modified": False}
     (verified / "verification.json").write_text(json.dumps({"halofix": about, "checks": [check("manufactured"), check("mesh", passed=False)]}))
-    run = validated / "runs" / "abc"
-    run.mkdir(parents=True)
-    (run / "result.json").write_text(json.dumps({"status": "partial", "warnings": ["soft"], "steps": [{"kind": "pullout", "energy_balance_error": -0.004}]}))
+    for name, error in (("abc", -0.004), ("stray", 0.5), ("wrong", 0.6)):
+        (validated / "runs" / name).mkdir(parents=True)
+        (validated / "runs" / name / "result.json").write_text(json.dumps(
+            {"status": "partial", "warnings": ["soft"], "steps": [{"kind": "pullout", "energy_balance_error": error}]}))
     points = [comparing.Point("one", "validation", "cadaveric", "ratio", "a / b", measured=1.2, predicted=1.3, low=1.1, high=1.4, samples=4,
                               verdict="goal", outcomes="peak_force_N"),
               comparing.Point("one", "validation", "cadaveric", "ratio", "b / c", measured=1.2, predicted=2.0, verdict="missed", outcomes="peak_force_N"),
+              comparing.Point("one", "validation", "cadaveric", "arm", "d", measured=9.0, predicted=9.0, uncounted="from a formula",
+                              outcomes="peak_force_N"),
               comparing.Point("fit", "calibration", "cadaveric", "ratio", "c / d", measured=1.2, predicted=1.2, verdict="goal", outcomes="micromotion_um")]
-    studies = [{"name": name, "role": role, "kind": "cadaveric", "assumed": [1, 2]} for name, role in (("one", "validation"), ("fit", "calibration"))]
+    assumed = [{"what": "specimen.bmd", "value": "70 mg/cm^3"}, {"what": "unscrewing", "value": None}]
+    runs = [{"run": "abc", "change": "", "status": "completed"}, {"run": "wrong", "change": "von Mises bone", "status": "completed"},
+            {"run": "never", "change": "", "status": "not run"}]
+    studies = [{"name": name, "role": role, "kind": "cadaveric", "assumed": assumed, "runs": runs}
+               for name, role in (("one", "validation"), ("fit", "calibration"))]
     (validated / "validation.json").write_text(json.dumps({
-        "halofix": about, "date": "2030-01-01", "resolution": "standard", "commits": ["a", "b"], "studies": studies, "ranking": [], "ablation": [],
+        "halofix": about, "date": "2030-01-01", "resolution": "standard", "commits": ["a" * 40, "c" * 40], "studies": studies, "ablation": [],
+        "ranking": [{"study": "one", "role": "validation", "pairs": 3, "right": 1, "untold": 1, "wrong": "a > b"}],
         "points": [point.row() for point in points], "agreement": [{"group": "ratios", "points": 2, "n": 2, "R2": None, "MAPE_percent": 37.5}]}))
     out = tmp_path / "out"
-    content = credibility.credibility([verified, validated], out)
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "result.json").write_text(json.dumps({"status": "completed", "steps": [{"kind": "pullout", "energy_balance_error": 0.001}]}))
+    content = credibility.credibility([verified, validated, own], out)
 
     for key in ("factors", "categories"):
         for entry in content[key]:
             assert entry["evidence"] or entry["gaps"]
-            assert all((out / line["file"]).exists() for line in entry["evidence"]), "each line is linked to the file that proves it"
+            assert all((out / line["file"]).exists() for line in entry["evidence"])
+    proof = {line["says"].partition(":")[0]: (out / line["file"]).resolve() for entry in content["factors"] for line in entry["evidence"]}
+    assert proof["Manufactured"] == verified / "verification.json" and proof["ratios"] == validated / "validation.json"
+    assert proof["energy balance of 2 solved steps, worst error 0.4 %"] == validated / "runs" / "abc" / "result.json"
     said = {entry["heading"]: " ".join([line["says"] for line in entry["evidence"]]) for entry in content["factors"]}
     gaps = {entry["heading"]: " ".join(entry["gaps"]) for entry in content["factors"]}
 
     def of(told, word):
         return next(text for heading, text in told.items() if word in heading)
 
-    assert "NOT as asked" in of(said, "discretization") and "worst error 0.4 %" in of(said, "solver error")
-    assert "1 of 1 runs stopped short" in of(gaps, "solver error") and "outside the range" in of(gaps, "use error")
+    assert "NOT as asked" in of(gaps, "discretization") and "worst error 0.4 %" in of(said, "solver error"), "neither stray nor wrong models"
+    assert "1 of 2 runs stopped short" in of(gaps, "solver error") and "outside the range" in of(gaps, "use error")
     assert "38 % over 2 of 2" in of(said, "output comparison") and "1 of 2 points" in of(said, "output comparison")
+    assert "1 of 2 points are missed" in of(gaps, "output comparison") and "not in the measured order: a > b" in of(gaps, "output comparison")
+    assert "specimen.bmd" in of(gaps, "equivalency") and "unscrewing" in of(gaps, "test conditions")
+    assert "2 of 2 numbers without number of specimens" in of(gaps, "test samples"), "a formula is no measurement"
     assert "1 of 2 compared predictions have an interval" in of(said, "model inputs")
     assert "fit" not in of(said, "test samples").split(), "calibration is no validation"
     assert "pullout strength was compared with 2" in of(said, "quantities") and "micromotion was not" in of(gaps, "quantities")
-    assert "mixes runs of 2 states" in of(gaps, "software quality")
+    assert "other states of the code than the present one: aaaaaaaaaa" in of(gaps, "software quality")
+    assert "worst error 0.1 %" in lines(content, "categories", "context of use")["evidence"][0]["says"], "runs of one's own, not those compared"
     assert lines(content, "categories", "calibration")["evidence"][0]["says"].startswith("fit, c / d")
     page = (out / "report.html").read_text()
     assert page.count('class="gap"') == sum(len(entry["gaps"]) for key in ("factors", "categories") for entry in content[key])
