@@ -14,6 +14,7 @@ import numpy as np
 from materials.cement import pores
 from meshes import specimen as lab
 from scenarios import protocol
+from scenarios.provenance import source
 
 NECK = 0.5  # mm between bone and head, see meshes.profile
 LOWEST_HEAD, USUAL_HEAD = 2.0, 10.0  # mm off the bone, the top of the head
@@ -83,9 +84,9 @@ def parts(scenario, stage=None, made=None):
 
 
 def mesh_key(found):
-    """Name of the mesh of some Parts that no cycling has changed: equal if and only if the mesher is given the same."""
+    """Name of the mesh of some Parts that no cycling has changed: equal if and only if the same mesher is given the same."""
     geometry = found.specimen, found.screw, found.halo, found.cement, found.resolution, found.model
-    return hashlib.sha256(repr(geometry).encode()).hexdigest()[:16]
+    return hashlib.sha256((source("meshes/*.py") + repr(geometry)).encode()).hexdigest()[:16]
 
 
 def halo_made(document, screw, specimen):

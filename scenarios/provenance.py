@@ -50,6 +50,13 @@ def laws():
     return f"{version()}\n{hashlib.sha256(json.dumps(numbers).encode()).hexdigest()}"
 
 
+@cache
+def source(*patterns):
+    """Hash of the files of the checkout that the patterns name: what they make is no longer what another state of them made."""
+    files = sorted(file for pattern in patterns for file in ROOT.glob(pattern))
+    return hashlib.sha256(b"\n".join(file.read_bytes() for file in files)).hexdigest()
+
+
 def git_state():
     """{'commit', 'modified'} of the checkout; unknown where there is no git or no checkout."""
     try:

@@ -5,14 +5,13 @@ that start at the same moment may both make a thing: the first to finish keeps i
 """
 
 from dataclasses import dataclass
-from functools import cache
 import hashlib
 import os
 from pathlib import Path
 import shutil
 import tempfile
 
-from scenarios.solve import ROOT
+from scenarios.provenance import source
 
 OWN = shutil.ignore_patterns("checkpoint.npz", "figures")  # of a test: what stays with the run that made it
 
@@ -33,13 +32,7 @@ class Shared:
         if not self.steps:
             return None
         parts = [(folder / name).read_bytes() for name in ("problem.json", "mesh.npz")]
-        return self.directory / hashlib.sha256(b"\n".join([*parts, str(ranks).encode(), _solver()])).hexdigest()[:16]
-
-
-@cache
-def _solver():
-    """The solver's source: a test that another one has solved is another test."""
-    return b"\n".join(file.read_bytes() for file in sorted((ROOT / "fem").glob("*.py")))
+        return self.directory / hashlib.sha256(b"\n".join([*parts, str(ranks).encode(), source("fem/*.py").encode()])).hexdigest()[:16]
 
 
 def take(kept, folder):

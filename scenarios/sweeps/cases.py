@@ -30,6 +30,7 @@ COMPLETED, UNFINISHED, ENVIRONMENT = 0, 1, 4
 TAIL = 20  # lines of the log that the outcome of a failed case keeps
 LEAST = 20_000_000  # bytes free; with less no failure is the case's own
 FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+FAILED = {-sign: sign.name for sign in signal.Signals if sign not in FROM_OUTSIDE}
 LARGE = ("mesh.npz", "mesh.msh", "peak.vtu", "state.vtu", "fields.bp", "end.npz", "checkpoint.npz")
 
 
@@ -48,9 +49,12 @@ def batch(name, root=Path()):
     for case in cases:
         if stopped:
             return UNFINISHED
-        if (root / "outcomes" / f"{case}.json").exists():
+        if _through(root, case):
             continue
-        code = _forked(root, plan, case, stopped)
+        code = _forked(lambda: _run(root, plan, case), stopped)
+        if code in FAILED:
+            _finish(root, case, {"status": "failed", "reason": f"ended by {FAILED[code]}"}, None, plan["ranks"])
+            code = COMPLETED
         if code == ENVIRONMENT:  # the next case would meet the same
             return ENVIRONMENT
         missing += code != COMPLETED
@@ -66,15 +70,35 @@ def single(case, root=Path()):
 
 
 def mesh(key, root=Path()):
-    """Make the mesh `key`, which several cases begin with. What keeps it from being made is for these cases to say."""
+    """Make the mesh `key`, which several cases begin with. What keeps it from being made is for these cases to say: each meets it again,
+    in a process of its own. Only a machine that is at fault, or a kill from outside, ends without the mark that lets them begin."""
     plan = json.loads((root / "plan.json").read_text())
     (root / "meshes").mkdir(exist_ok=True)
     case = next(case for case, what in plan["cases"].items() if what["mesh"] == key)
-    try:
-        runner.prepare_mesh(_scenario(root, plan, case), plan["resolution"], Shared(root / "meshes"))
-    except BadInput as error:
-        print(error, file=sys.stderr)
+
+    def make():
+        try:
+            runner.prepare_mesh(_scenario(root, plan, case), plan["resolution"], Shared(root / "meshes"))
+        except (OSError, Environment):
+            traceback.print_exc()
+            return ENVIRONMENT
+        except Exception:
+            traceback.print_exc()
+        return COMPLETED
+
+    code = _forked(make, [])
+    if code in (UNFINISHED, ENVIRONMENT):
+        return code
     _mark(root / "meshes" / f"{key}.done")
+    return COMPLETED
+
+
+def _through(root, case):
+    """Whether a case has an outcome; an empty one is what a power failure left."""
+    try:
+        return (root / "outcomes" / f"{case}.json").stat().st_size > 0
+    except FileNotFoundError:
+        return False
 
 
 def _mark(file):
@@ -89,8 +113,8 @@ def _load():
     import scenarios.resolved  # noqa: F401
 
 
-def _forked(root, plan, case, stopped):
-    """Run a case in a process of its own; COMPLETED if it is through, well or not."""
+def _forked(work, stopped):
+    """Code of `work()` in a process of its own: UNFINISHED if that was killed from outside, of FAILED if it crashed."""
     parent, child = os.getpid(), os.fork()
     if child == 0:
         code = ENVIRONMENT
@@ -100,7 +124,7 @@ def _forked(root, plan, case, stopped):
             signal.signal(signal.SIGINT, signal.default_int_handler)
             ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG: without us nobody would wait for it
             if os.getppid() == parent:
-                code = _run(root, plan, case)
+                code = work()
         finally:
             os._exit(code)
     while True:
@@ -113,10 +137,7 @@ def _forked(root, plan, case, stopped):
     if os.WIFEXITED(status):
         return os.WEXITSTATUS(status)
     sign = os.WTERMSIG(status)
-    if sign in FROM_OUTSIDE:
-        return UNFINISHED
-    _finish(root, case, {"status": "failed", "reason": f"ended by {signal.Signals(sign).name}"}, None, plan["ranks"])
-    return COMPLETED
+    return UNFINISHED if sign in FROM_OUTSIDE else -sign
 
 
 def _signal(process, sign):
@@ -139,7 +160,7 @@ def _run(root, plan, case):
                 fcntl.flock(lock, fcntl.LOCK_EX)
             except OSError:  # some cluster file systems have no locks; then the batch system keeps jobs apart
                 pass
-            if (root / "outcomes" / f"{case}.json").exists():
+            if _through(root, case):
                 return COMPLETED
             return _carried_out(root, plan, case, directory)
     except KeyboardInterrupt:

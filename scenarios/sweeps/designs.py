@@ -14,7 +14,7 @@ import re
 import numpy as np
 
 from scenarios.sweeps.parameters import parameter
-from scenarios.sweeps.spec import MORRIS_LEVELS
+from scenarios.sweeps.spec import MORRIS_LEVELS, OUTPUTS
 from scenarios.trouble import BadInput
 
 HEADING = re.compile(r"\s*([^\[\]\s]+(?:\[\d+\][^\[\]\s]*)*)\s*(?:\[([^\]]*)\])?\s*")
@@ -36,7 +36,7 @@ def points(sweep, parameters):
     if design.kind in ("latin_hypercube", "sobol_sequence"):
         return [
             point for repeat in range(sweep.replicates or 1)
-            for point in _placed(parameters, _filled(design, len(parameters), design.seed + repeat), repeat + 1)
+            for point in _placed(parameters, _filled(design, len(parameters), [design.seed, repeat]), repeat + 1)
         ]
     if design.kind in ("sobol", "morris"):
         return _placed(parameters, _salib(design, len(parameters)))
@@ -109,7 +109,7 @@ def table(file, base):
     for i, heading in enumerate(lines[0]):
         found = HEADING.fullmatch(heading)
         path, unit = (found[1], found[2]) if found else (heading, None)
-        if written_by_us and (path in NOT_VARIED or "." not in path and unit is None):
+        if written_by_us and (path in NOT_VARIED or path.rpartition(".")[2] in OUTPUTS):
             continue
         cells = [(n, row[i].strip() if i < len(row) else "") for n, row in enumerate(lines[1:], start=2) if any(row)]
         values = []

@@ -9,7 +9,8 @@ stopped and keep what they have computed. While it lives it holds the lock of th
 
 from contextlib import contextmanager
 import ctypes
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+import errno
 import fcntl
 import json
 import os
@@ -22,6 +23,7 @@ import time
 
 from scenarios import runner
 from scenarios import solve as solver
+from scenarios.provenance import source
 from scenarios.sweeps import plan as plans
 from scenarios.trouble import BadInput, Environment
 
@@ -76,12 +78,13 @@ class State:
         return "\n".join([*lines, f"  {self.directory}"])
 
     def estimate(self):
-        """{seconds, memory_MiB} a case, of the most demanding one that is completed; {} if there is none."""
+        """{seconds, memory_MiB} of the most demanding case that is completed, and mean_seconds; {} if there is none."""
         known = [o for o in self.outcomes.values() if o["status"] == "completed" and o["seconds"]]
         if not known:
             return {}
         memory = [o["result"]["memory_MiB"] for o in known if o["result"].get("memory_MiB")]
-        return {"seconds": max(o["seconds"] for o in known)} | ({"memory_MiB": max(memory)} if memory else {})
+        seconds = [o["seconds"] for o in known]
+        return {"seconds": max(seconds), "mean_seconds": sum(seconds) / len(seconds)} | ({"memory_MiB": max(memory)} if memory else {})
 
     def forecast(self, cores):
         """What is to be run and what it will cost, as lines."""
@@ -111,7 +114,7 @@ def outcomes(directory, plan):
     for case in finished(directory) & plan["cases"].keys():
         try:
             found[case] = json.loads((directory / "outcomes" / f"{case}.json").read_text())
-        except FileNotFoundError:  # taken away this moment by a retry
+        except (FileNotFoundError, json.JSONDecodeError):  # taken away this moment by a retry, or cut off by a power failure
             continue
     return {case: found[case] for case in plan["cases"] if case in found}
 
@@ -120,7 +123,7 @@ def finished(directory):
     """The cases that have an outcome."""
     try:
         return {entry.name[:-5] for entry in os.scandir(directory / "outcomes") if entry.name.endswith(".json")
-                and not entry.name.startswith(".")}
+                and not entry.name.startswith(".") and entry.stat().st_size}
     except FileNotFoundError:
         return set()
 
@@ -163,9 +166,12 @@ def run(directory, cores=None, profile=None):
     directory = Path(directory)
     command = _command(directory, cores, profile)
     with _locked(directory) as lock:
-        state = status(directory)
+        state = replace(status(directory), running=False)  # the lock is ours
         if not state.left:
             return state
+        if plans.load(directory).get("source") != source(*plans.PHYSICS):
+            print(f"halofix: the code has changed since {directory} was planned: what is run now may differ from what is finished; "
+                  "`./halofix sweep FILE` makes a new plan, whose cases are all of one state", file=sys.stderr, flush=True)
         _enter_estimate(directory, state.estimate())
         before = len(state.outcomes)
         with open(directory / LOG, "ab") as log:
@@ -173,8 +179,13 @@ def run(directory, cores=None, profile=None):
                                       pass_fds=[lock.fileno()], start_new_session=True, preexec_fn=_ends_with_us)
             code = _watched(engine, directory, state)
     state = status(directory)
-    if code and state.left and len(state.outcomes) == before:
-        raise Environment(f"no case was finished; {_trouble(directory)} ({directory}/{LOG})")
+    if code and state.left:
+        trouble = f"{_trouble(directory)} ({directory}/{LOG})"
+        if len(state.outcomes) == before:
+            raise Environment(f"no case was finished; {trouble}")
+        if os.strerror(errno.ENOSPC) in trouble:
+            raise Environment(trouble)
+        print(f"halofix: the engine stopped early: {trouble}", file=sys.stderr, flush=True)
     return state
 
 
@@ -184,7 +195,8 @@ def retry(directory, cores=None, profile=None):
     with _locked(directory):
         state, plan = status(directory), plans.load(directory)
         for case in state.failures:
-            shutil.rmtree(directory / "cases" / case / "result", ignore_errors=True)
+            for left in (directory / "cases" / case).glob("*result*"):  # also what a killed process has left, .result.*.tmp
+                shutil.rmtree(left, ignore_errors=True)
             (directory / "outcomes" / f"{case}.json").unlink()
         for name, cases in plan["batches"].items():
             if state.failures.keys() & set(cases):
@@ -252,6 +264,8 @@ def _enter_estimate(directory, estimate):
 def _watched(engine, directory, state):
     """Show how far the cases are until the engine ends; its exit code. At Ctrl-C or SIGTERM it is stopped, in order."""
 
+    cases = plans.load(directory)["cases"].keys()
+
     def stop(*_):
         raise KeyboardInterrupt
 
@@ -259,9 +273,10 @@ def _watched(engine, directory, state):
     try:
         with _bar(state) as show:
             while engine.poll() is None:
-                show(len(finished(directory)))
-                time.sleep(0.3)
-            show(len(finished(directory)))
+                begun = time.monotonic()
+                show(len(finished(directory) & cases))
+                time.sleep(max(0.3, 20 * (time.monotonic() - begun)))
+            show(len(finished(directory) & cases))
         return engine.returncode
     except KeyboardInterrupt:
         print(f"halofix: stopping the running cases; to go on: ./halofix sweep resume {directory}", file=sys.stderr, flush=True)
@@ -318,5 +333,5 @@ def _span(seconds):
 def _trouble(directory):
     """The telling line of the engine's log."""
     lines = [line.strip() for line in (directory / LOG).read_text(errors="replace").splitlines() if line.strip()]
-    telling = [line for line in lines[-200:] if "rror" in line or line.startswith("halofix")]
+    telling = [line for line in lines[-200:] if ("rror" in line or line.startswith("halofix")) and line != "WorkflowError:"]
     return (telling or lines or ["the engine says nothing"])[-1]

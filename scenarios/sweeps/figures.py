@@ -17,8 +17,7 @@ import numpy as np
 
 from scenarios.result import NUMBERS
 from scenarios.style import RC, RUN_COLOURS, plain, run_style
-from scenarios.sweeps.designs import problem
-from scenarios.sweeps.spec import MORRIS_LEVELS
+from scenarios.sweeps import sensitivity
 
 plt.rcParams.update(RC)
 MOST = 6  # outputs that are drawn
@@ -40,7 +39,7 @@ def drawn(directory, plan, table, models):
     for old in folder.glob("*.png"):
         old.unlink()
     found = []
-    for output, model in list(models.items())[:MOST]:
+    for output, model in models.items():
         made = [(make, caption, make(plan, table, output)) for make, caption in _chosen(plan, table)]
         made += [(make, caption, make(plan, model, output)) for make, caption in EMULATED if model]
         for make, caption, fig in made:
@@ -48,15 +47,28 @@ def drawn(directory, plan, table, models):
                 path = folder / f"{make.__name__}-{output.replace('.', '-')}.png"
                 fig.savefig(path, bbox_inches="tight", pad_inches=0.12)
                 plt.close(fig)
-                found.append(Figure(path, f"{words(output)}: {caption}"))
+                found.append(Figure(path, f"{words(output)}: {caption}{_left_out(plan, table, output)}"))
     return found
 
 
 def drawable(plan, table):
-    """The outputs that completed cases have numbers of, different ones."""
+    """The first MOST outputs that completed cases have numbers of, different ones."""
     good = table[table["status"] == "completed"]
     return [output for output in plan["outputs"] if output != "failure_type" and good[output].dtype.kind in "if"
-            and good[output].nunique() > 1]
+            and good[output].nunique() > 1][:MOST]
+
+
+def _left_out(plan, table, output):
+    """' 58 of 64 cases; ...' where not all have the output: those without it may be the ones that matter, such as screws that never loosened."""
+    used, completed = len(_good(table, output)), int((table["status"] == "completed").sum())
+    if plan["design"] in sensitivity.BY_DESIGN:
+        used = len(sensitivity.whole(plan, table, output)[1])
+    if used == len(table):
+        return ""
+    text = f" From {used} of {len(table)} cases: {len(table) - completed} failed or have not been run"
+    if without := completed - len(_good(table, output)):
+        text += f", {without} have no such number"
+    return text + (", and blocks that lack a case are left out." if plan["design"] in sensitivity.BY_DESIGN else ".")
 
 
 def words(output):
@@ -188,26 +200,14 @@ def tornado(plan, table, output):
 # -- designs made for an analysis --------------------------------------------------------------------------------------
 
 
-def _blocks(plan, table, output, size):
-    """(places in the unit cube, values) of the blocks of `size` cases that are whole."""
-    values = table[output].where(table["status"] == "completed").to_numpy(float)
-    places = np.array([point["share"] for point in plan["points"]])
-    whole = np.repeat(np.isfinite(values.reshape(-1, size)).all(axis=1), size)
-    return places[whole], values[whole]
-
-
 def morris(plan, table, output):
-    from SALib.analyze import morris as analysis
-
-    count = len(plan["parameters"])
-    places, values = _blocks(plan, table, output, count + 1)
-    if len(values) < 2 * (count + 1):
+    rows = sensitivity.morris(plan, table, output)
+    if not rows:
         return None
-    found = analysis.analyze(problem(count), places, values, num_levels=MORRIS_LEVELS, seed=0)
     fig, ax = plt.subplots(figsize=(6.2, 4.4))
-    for i, p in enumerate(plan["parameters"]):
-        ax.errorbar(found["mu_star"][i], found["sigma"][i], xerr=found["mu_star_conf"][i], fmt="o", capsize=2, color=RUN_COLOURS[i % 7])
-        ax.annotate(plain(p["path"]), (found["mu_star"][i], found["sigma"][i]), (5, 4), textcoords="offset points", fontsize=8)
+    for i, row in enumerate(rows):
+        ax.errorbar(row["mu_star"], row["sigma"], xerr=row["mu_star_pm"], fmt="o", capsize=2, color=RUN_COLOURS[i % len(RUN_COLOURS)])
+        ax.annotate(plain(row["parameter"]), (row["mu_star"], row["sigma"]), (5, 4), textcoords="offset points", fontsize=8)
     ax.set(xlabel=plain(f"µ* of {words(output)}: mean size of the effect"), ylabel="σ: interaction and curvature",
            xlim=(0, None), ylim=(0, None))
     ax.margins(0.15)
@@ -215,14 +215,7 @@ def morris(plan, table, output):
 
 
 def sobol(plan, table, output):
-    from SALib.analyze import sobol as analysis
-
-    count = len(plan["parameters"])
-    _, values = _blocks(plan, table, output, count + 2)
-    if len(values) < 8 * (count + 2) or not np.ptp(values):
-        return None
-    found = analysis.analyze(problem(count), values, calc_second_order=False, seed=0)
-    return _bars([p["path"] for p in plan["parameters"]], found["S1"], found["S1_conf"], found["ST"], found["ST_conf"])
+    return _bars(sensitivity.sobol(plan, table, output))
 
 
 ANALYSES = {
@@ -235,7 +228,7 @@ ANALYSES = {
 # -- the emulator ------------------------------------------------------------------------------------------------------
 
 
-def leave_one_out(plan, model, output):
+def left_out(plan, model, output):
     error = model.error
     fig, ax = plt.subplots(figsize=(4.8, 4.4))
     ends = [min(model.values.min(), error.predicted.min()), max(model.values.max(), error.predicted.max())]
@@ -273,29 +266,27 @@ def effects(plan, model, output):
 
 
 def shares(plan, model, output):
-    if len(plan["parameters"]) < 2:
-        return None
-    found = model.indices
-    return _bars(found.paths, found.first, found.first_width, found.total, found.total_width)
+    return _bars(sensitivity.emulated(output, model))
 
 
 EMULATED = [
-    (leave_one_out, "each case predicted by the emulator from all the others (leave-one-out), with 95 % intervals."),
+    (left_out, "each case predicted by an emulator that was fitted without it (ten folds), with 95 % intervals."),
     (effects, "emulator over each parameter, the others at their medians; band: 95 %."),
-    (shares, "Sobol indices from the emulator with 95 % intervals: share of the variance of the output that a parameter "
-             "explains alone, and with all its interactions."),
+    (shares, "Sobol indices from the emulator with 95 % intervals: share of its variance that a parameter explains alone, and with all its "
+             "interactions."),
 ]
 
 
-def _bars(paths, first, first_width, total, total_width):
-    order = np.argsort(total)
-    fig, ax = plt.subplots(figsize=(7.0, 1.3 + 0.5 * len(paths)))
-    for values, widths, shift, colour, label in ((first, first_width, 0.18, RUN_COLOURS[0], "alone"),
-                                                 (total, total_width, -0.18, RUN_COLOURS[5], "with interactions")):
-        ax.barh(np.arange(len(paths)) + shift, np.asarray(values)[order], 0.34, xerr=np.asarray(widths)[order], color=colour,
-                label=label, error_kw={"linewidth": 1, "capsize": 2})
-    ax.set_yticks(range(len(paths)), [plain(paths[i]) for i in order])
-    ax.set(xlabel="Sobol index", xlim=(min(0.0, float(np.min(first))), None))
+def _bars(rows):
+    if not rows:
+        return None
+    rows = sorted(rows, key=lambda row: row["with_interactions"])
+    fig, ax = plt.subplots(figsize=(7.0, 1.3 + 0.5 * len(rows)))
+    for key, shift, colour in (("alone", 0.18, RUN_COLOURS[0]), ("with_interactions", -0.18, RUN_COLOURS[5])):
+        ax.barh(np.arange(len(rows)) + shift, [row[key] for row in rows], 0.34, xerr=[row[f"{key}_pm"] for row in rows], color=colour,
+                label=key.replace("_", " "), error_kw={"linewidth": 1, "capsize": 2})
+    ax.set_yticks(range(len(rows)), [plain(row["parameter"]) for row in rows])
+    ax.set(xlabel="Sobol index", xlim=(min(0.0, *(row["alone"] for row in rows)), None))
     ax.legend(loc="lower right")
     return fig
 

@@ -51,14 +51,21 @@ class Parameter:
     def numeric(self):
         return self.law is not None or all(_is_number(level) for level in self.levels)
 
+    @property
+    def bounded(self):
+        """Whether there is a least and a largest value; the 0 of a lognormal law is none."""
+        if self.law is None:
+            return True, True
+        ends = np.isfinite(self.law.support())
+        return bool(ends[0]) and self.law.dist.name != "lognorm", bool(ends[1])
+
     def at(self, share):
         """The values at shares (n,) of the probability from 0 to 1; levels have equal shares."""
         share = np.asarray(share, float)
         if self.law is None:
             places = np.minimum((share * len(self.levels)).astype(int), len(self.levels) - 1)
             return [self.levels[place] for place in places]
-        ends = self.law.support()
-        low, high = (0.0 if np.isfinite(ends[0]) else SMALLEST), (1.0 if np.isfinite(ends[1]) else 1 - SMALLEST)
+        low, high = (0.0 if self.bounded[0] else SMALLEST), (1.0 if self.bounded[1] else 1 - SMALLEST)
         # only what lies beyond those quantiles is moved: the ends of a screening design
         return [_six(value) for value in self.law.ppf(np.where((share <= 0) | (share >= 1), np.clip(share, low, high), share))]
 

@@ -1,4 +1,4 @@
-"""From a sweep file to its cases: complete scenarios, each checked, named by the hash of what they resolve to and of the laws.
+"""From a sweep file to its cases: complete scenarios, each checked, named by the hash of what they resolve to, of the laws and of the code.
 
     made(file)                  -> Plan         raises BadInput with everything that is wrong
     Plan.write(directory)                       plan.json, base.yaml, sweep.yaml of the sweep's directory
@@ -21,7 +21,7 @@ from scenarios import solve as solver
 from scenarios.assemble import mesh_key, parts, stages
 from scenarios.document import Problem, read_document
 from scenarios.loader import did_you_mean, judged
-from scenarios.provenance import laws
+from scenarios.provenance import laws, source
 from scenarios.result import NUMBERS
 from scenarios.sweeps import designs, spec
 from scenarios.sweeps.parameters import BadValue, parameter
@@ -29,10 +29,9 @@ from scenarios.trouble import BadInput
 from scenarios.variation import change
 
 SCHEMA = 1
+PHYSICS = ("fem/*.py", "materials/*.py", "meshes/*.py", "scenarios/assemble.py", "scenarios/protocol.py")  # what results follow from
 JOBS = 500  # so many jobs a batch system is asked for at most; more cases go into jobs of several
 SHOWN = 10  # broken cases that are named
-ANY = ("failure_type", "energy_to_peak_N_mm", "displacement_at_end_mm", "force_at_end_N", "largest_slip_um",
-       "metal_utilisation", "seconds_total", "memory_MiB")
 
 
 @dataclass(frozen=True)
@@ -69,9 +68,9 @@ class Plan:
         replace_file(directory / "base.yaml", self.base)
         replace_file(directory / "sweep.yaml", self.sweep)
         known = {name: getattr(self, name) for name in Plan.__dataclass_fields__ if name not in ("base", "sweep")}
-        known["parameters"] = [{"path": p.path, "unit": p.unit, "column": p.column, "numeric": p.numeric, "levels": p.levels} for p in self.parameters]
+        known["parameters"] = [{"path": p.path, "unit": p.unit, "column": p.column, "numeric": p.numeric, "levels": p.levels, "bounded": p.bounded} for p in self.parameters]
         shared = [mesh for mesh, cases in self.meshes.items() if len(cases) > 1]
-        replace_file(directory / "plan.json", json.dumps({"schema": SCHEMA} | known | {"shared_meshes": shared}, indent=0))
+        replace_file(directory / "plan.json", json.dumps({"schema": SCHEMA, "source": source(*PHYSICS)} | known | {"shared_meshes": shared}, indent=0))
 
 
 def load(directory):
@@ -138,12 +137,11 @@ def _outputs(sweep, scenario, document):
     known = {kind: [key for key, *_ in numbers] for kind, numbers in NUMBERS.items()}
     if sweep.outputs is None:
         return tuple(dict.fromkeys(key for kind in ("pullout", "cycle") if kind in kinds for key in known[kind])) + ("failure_type",)
-    words = [key for keys in known.values() for key in keys] + list(ANY)
     for i, output in enumerate(sweep.outputs):
         step, _, key = output.rpartition(".")
-        if key not in words:
-            document.add(("outputs", i), f"`{output}` is not among the results; allowed: {', '.join(dict.fromkeys(words))}"
-                         f"{did_you_mean(key, words)}")
+        if key not in spec.OUTPUTS:
+            document.add(("outputs", i), f"`{output}` is not among the results; allowed: {', '.join(spec.OUTPUTS)}"
+                         f"{did_you_mean(key, spec.OUTPUTS)}")
         elif step and at_step(kinds, step) is None:
             document.add(("outputs", i), f"the protocol has no step `{step}`; its steps are {', '.join(kinds)}")
     return tuple(sweep.outputs)
@@ -175,7 +173,7 @@ def _cases(sweep, parameters, points, base, path, document):
                 kind = problem.path, re.sub(r"[-+]?\d[\d.e+-]*", "", problem.message)
                 wrong.setdefault(kind, []).append((n, changes, problem.message))
             continue
-        resolved = laws() + reading.scenario.model_dump_json(exclude={"name"}) + json.dumps(edits, sort_keys=True)
+        resolved = laws() + source(*PHYSICS) + reading.scenario.model_dump_json(exclude={"name"}) + json.dumps(edits, sort_keys=True)
         case = hashlib.sha256(resolved.encode()).hexdigest()[:16]
         rows.append({"case": case, "replicate": point.replicate, "values": point.values, "share": point.share})
         if case not in cases:

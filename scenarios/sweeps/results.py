@@ -1,6 +1,6 @@
 """The table of a sweep: a row a point of its design, also of those that failed or have not run yet.
 
-    collect(directory)  -> paths of what was written: table.csv, table.parquet, failures.txt, figures/, report.html
+    collect(directory)  -> paths of what was written: table.csv, table.parquet, failures.txt, sensitivity.csv, figures/, report.html
     table(directory)    -> pandas DataFrame
 
 Columns: case, replicate (where there are several), parameters and outputs with their units, status, reason, seconds, ranks.
@@ -62,14 +62,15 @@ def collect(directory):
         temporary.rename(directory / name)
         written.append(directory / name)
     failures = {case: outcome for case, outcome in outcomes.items() if outcome["status"] != "completed"}
-    (directory / "failures.txt").unlink(missing_ok=True)
+    for name in ("failures.txt", "sensitivity.csv"):
+        (directory / name).unlink(missing_ok=True)
     if failures:
         plans.replace_file(directory / "failures.txt", _failures(plan, failures))
         written.append(directory / "failures.txt")
     from scenarios.runner import serially
 
     if not serially("from scenarios.sweeps import page; page.write(directory)", directory):
-        written.append(directory / "report.html")
+        written += [file for name in ("sensitivity.csv", "report.html") if (file := directory / name).exists()]
     return written
 
 
