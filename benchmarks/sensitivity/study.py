@@ -18,7 +18,7 @@ from scipy.stats import spearmanr
 
 from benchmarks import tables
 from scenarios.style import RC, RUN_COLOURS
-from scenarios.sweeps import emulator, engine, results
+from scenarios.sweeps import emulator, engine, results, sensitivity
 from scenarios.sweeps import plan as plans
 from scenarios.variation import varied
 
@@ -62,15 +62,18 @@ def indices(screw, directory):
     model = emulator.fitted(plan, table, OUTPUT)
     if model is None:
         raise SystemExit(f"{directory}: {(table['status'] == 'completed').sum()} completed cases are too few for an emulator")
-    found, good = model.indices, table[table["status"] == "completed"]
+    found, good = sensitivity.emulated(OUTPUT, model), table[table["status"] == "completed"]
+    if not found:
+        raise SystemExit(f"{directory}: the emulator is too poor for indices (Q2 {model.error.q2:.2f})")
     rows = []
-    for i, parameter in enumerate(plan["parameters"]):
+    for i, (parameter, share) in enumerate(zip(plan["parameters"], found, strict=True)):
         places = np.full((2, len(plan["parameters"])), 0.5)
         places[:, i] = 0.05, 0.95
         (low, high), _ = model.at(places)
         values = good[parameter["column"]]
         rows.append({"screw": screw, "parameter": WORDS[parameter["path"]], "from": float(np.min(values)), "to": float(np.max(values)),
-                     "alone": found.first[i], "+-": found.first_width[i], "with interactions": found.total[i], "+- ": found.total_width[i],
+                     "alone": share["alone"], "+-": share["alone_pm"], "with interactions": share["with_interactions"],
+                     "+- ": share["with_interactions_pm"],
                      "effect N": high - low, "rank correlation": float(spearmanr(values, good[OUTPUT]).statistic)})
     return rows, model, good
 
@@ -103,7 +106,8 @@ def study(specimen, options):
         error, forces = model.error, good[OUTPUT]
         rows += found
         said.append(f"{screw}: {len(forces)} cases, {forces.min():.0f} to {forces.max():.0f} N, mean {forces.mean():.0f}, SD {forces.std():.0f}; "
-                    f"emulator: leave-one-out error {error.rmse:.1f} N, Q2 {error.q2:.3f}, {100 * error.covered:.0f} % within its 95 % interval.")
+                    f"emulator: error at cases left out {error.rmse:.1f} N, Q2 {error.q2:.3f} (leave-one-out {error.leave_one_out:.3f}), "
+                    f"{100 * error.covered:.0f} % within its 95 % interval.")
     about = SPECIMENS[specimen][2]
     text = "\n\n".join([f"Specimen: {about}; coarse meshes, Latin hypercube. Sobol indices of the peak force with 95 % intervals; effect: from the 5 % "
                         "to the 95 % quantile of a parameter, the others at their medians.", *said, tables.notes(__file__)])
