@@ -154,6 +154,8 @@ def _fill(core, resolution, surface):
     on_chain = _distance(np.stack([np.hypot(x[..., 0], x[..., 1]) / factor, x[..., 2]], -1), core.outer[1:]) < 1e-4
     side = facets[on_chain.all(axis=1) & (x[..., 2].mean(axis=1) < -TINY)]
     rim = np.unique(side[np.abs(points[side][..., 2]) < TINY])
+    if len(rim) == 0:
+        raise MeshError("the halo or the cement reaches the bone's surface at the entry of the screw")
     rim = rim[np.argsort(np.arctan2(points[rim, 1], points[rim, 0]))]
     outer_points, outer_triangles = surface(points[rim])
     largest = np.hypot(*points[side.ravel(), :2].T).max()

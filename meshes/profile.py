@@ -95,7 +95,7 @@ def halo_outline(halo, spacing, room, screw):
     z = np.linspace(0.0, -deep, count + 1)
     r = halo.outer_radius(z)
     if halo.shape == "measured":
-        r = np.minimum(r, np.maximum(room(np.minimum(z, -0.5)) - WALL - APART, halo.around_diameter / 2 + LEAST))
+        r = np.minimum(r, np.maximum(room(z) - WALL - APART, halo.around_diameter / 2 + LEAST))
     bottom = -deep - end
     if not end:
         return np.vstack([[0, 0], np.column_stack([r, z]), [0, bottom]])

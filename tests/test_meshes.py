@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 
 import meshes
+from meshes import core
 from meshes.labmesh import REGIONS, LabMesh, cell_volumes, export
+from meshes.outline import radius_at
 from meshes.split import adjacency, facet_vertices
 from meshes.specimen import Block, Broken, Cement, Cylinder, Fenestration, Halo, MeshError, Resolution, Screw
 
@@ -154,3 +156,15 @@ def test_the_core_of_a_screw_that_is_not_all_in():
     """It tapers from the head on, wherever the bone begins."""
     whole, part = Screw(6.5, 45.0, 2.75, 4.5, taper=1.0), Screw(6.5, 45.0, 2.75, 4.5, taper=1.0, insertion_depth=20.0)
     assert part.core_radius(25.0) == pytest.approx(2.25) and part.core_radius(-20.0) == pytest.approx(whole.core_radius(-45.0))
+
+
+def test_a_halo_that_flares_at_the_entry_ends_within_the_core():
+    """Bone is narrow at the very entry of a vertebra; a screw that has toggled leaves its widest halo there."""
+    def room(z):
+        return np.interp(-np.asarray(z), [0.0, 1.0, 4.0, 60.0], [5.45, 6.5, 8.4, 8.4])
+
+    halo = Halo(2.4, 6.2, 45.0, "measured", profile=((-40.0, 0.0), (-16.0, 0.1), (-6.0, 1.8), (-0.5, 2.4)))
+    made = core.make(Screw(6.2, 45.0, 2.75, 4.3), halo, None, COARSE, "trabecular", room)
+    assert np.isclose(made.profile.points[:, 0][np.isclose(made.profile.points[:, 1], 0.0)].max(), made.rim_radius)
+    shown = made.profile.points[np.unique(made.profile.cells[made.profile.region == REGIONS["halo"]])]
+    assert np.all(shown[:, 0] < radius_at(made.outer, np.minimum(shown[:, 1], -1e-9)) - 0.1)
