@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 import json
 from pathlib import Path
 
-from benchmarks import tables
 from materials import library
+from scenarios import tables
 from scenarios.provenance import git_state, version
 from scenarios.page import rendered
 from scenarios.solve import ROOT

@@ -6,8 +6,7 @@ import json
 from pathlib import Path
 import shutil
 
-from benchmarks import tables
-from scenarios import case_runs
+from scenarios import case_runs, tables
 from scenarios.solve import ROOT
 from scenarios.trouble import BadInput
 from scenarios.validation_report import markdown, summary

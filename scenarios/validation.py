@@ -13,9 +13,8 @@ from pathlib import Path
 import sys
 import time
 
-from benchmarks import tables
 from materials.ablation import ABLATIONS
-from scenarios import case_runs, comparing, open_inputs, runner, specimen_table, study_loader
+from scenarios import case_runs, comparing, open_inputs, runner, specimen_table, study_loader, tables
 from scenarios.agreement import agreement
 from scenarios import solve as solver
 from scenarios.provenance import git_state, version

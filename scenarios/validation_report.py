@@ -8,8 +8,7 @@ from pathlib import Path
 import re
 import sys
 
-from benchmarks import tables
-from scenarios import comparing, resultdir, validation_figures
+from scenarios import comparing, resultdir, tables, validation_figures
 from scenarios.page import rendered
 from scenarios.trouble import BadInput
 

@@ -15,8 +15,7 @@ import tempfile
 import time
 from xml.etree import ElementTree
 
-from benchmarks import tables
-from scenarios import runner
+from scenarios import runner, tables
 from scenarios import solve as solver
 from scenarios.grid_convergence import grid_convergence
 from scenarios.provenance import git_state, version

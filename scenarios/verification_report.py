@@ -10,7 +10,7 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 
-from benchmarks import tables
+from scenarios import tables
 from scenarios.page import rendered
 from scenarios.style import RC, RUN_COLOURS
 from scenarios.trouble import BadInput

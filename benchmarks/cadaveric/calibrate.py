@@ -21,9 +21,8 @@ from ruamel.yaml import YAML
 from scipy.interpolate import PchipInterpolator
 from scipy.optimize import minimize_scalar
 
-from benchmarks import tables
 from materials import library
-from scenarios import case_runs, comparing, study_loader
+from scenarios import case_runs, comparing, study_loader, tables
 from scenarios.study import Case, arm_text
 from scenarios.trouble import BadInput
 

@@ -28,7 +28,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks import tables  # noqa: E402
+from scenarios import tables  # noqa: E402
 
 PARTS = {
     "startup": "Start-up",

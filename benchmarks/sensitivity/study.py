@@ -16,7 +16,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from scipy.stats import spearmanr
 
-from benchmarks import tables
+from scenarios import tables
 from scenarios.style import RC, RUN_COLOURS
 from scenarios.sweeps import emulator, engine, results, sensitivity
 from scenarios.sweeps import plan as plans

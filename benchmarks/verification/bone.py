@@ -10,8 +10,8 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 
-from benchmarks.tables import notes, write
 from scenarios import run
+from scenarios.tables import notes, write
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402

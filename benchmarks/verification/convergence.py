@@ -12,8 +12,8 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 
-from benchmarks import tables
 from benchmarks.laboratory import FINENESS, STEPS, pullout
+from scenarios import tables
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402

@@ -19,10 +19,10 @@ import numpy as np
 from scipy.stats import pearsonr, spearmanr
 
 from benchmarks.laboratory import FINENESS, insertion, pullout
-from benchmarks.tables import made_by, markdown, notes, write_csv
 from materials.foam import property_at
 from meshes.profile import screw_outline
 from meshes.specimen import Block, Screw
+from scenarios.tables import made_by, markdown, notes, write_csv
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402

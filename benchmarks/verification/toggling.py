@@ -18,12 +18,11 @@ import numpy as np
 
 import meshes
 import scenarios
-from benchmarks import tables
 from materials.density import Density, Kind
 from materials.problem import problem
 from meshes.labmesh import REGIONS
 from meshes.specimen import RESOLUTIONS, Cylinder, Resolution, Screw, Vertebra
-from scenarios import resultdir
+from scenarios import resultdir, tables
 from scenarios.result import Result
 from scenarios.runner import resume
 from scenarios.shared import Shared

@@ -14,9 +14,9 @@ import matplotlib
 import numpy as np
 import pyvista as pv
 
-from benchmarks.tables import notes, write
 from meshes.specimen import Vertebra
 from meshes.vertebra import VertebraShape
+from scenarios.tables import notes, write
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402

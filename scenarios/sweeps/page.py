@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from benchmarks import tables
+from scenarios import tables
 from scenarios.page import inline, rendered
 from scenarios.sweeps import emulator, engine, figures, results, sensitivity
 from scenarios.sweeps import plan as plans
