@@ -49,6 +49,7 @@ class Cycle:
         self.march = March(model, solver, clock, model.grip)
         self.path, self.waveform = LoadPath(self.march), Waveform(loading)
         self.fatigue = Fatigue(model, problem["laws"], (problem.get("cortex") or {}).get("fatigue"))
+        self.carried = self._damaged(self.fatigue.damage(self.fatigue.omega))  # mm^3, by an earlier test
         self.halo = Halo(model, problem)
         self.static, self.blocks, self.reference, self.collapse = Curve(), Curve(), Curve(), Curve()
         self.cycles = 0.0
@@ -71,7 +72,7 @@ class Cycle:
             self.watch.checkpoint(self, 0)
         if not self.blocks.rows:
             held = self._pressed(self.waveform.peak(0.0))
-            self._record(0.0)
+            self._record(0.0, held)
             if not held:
                 return self._end(collapses=True)
             self._reference_cycle()
@@ -88,7 +89,7 @@ class Cycle:
         """(JSON-ready, {name: (array, kind)}) from which `recall` goes on."""
         rows = {name: getattr(self, name).rows for name in ("static", "blocks", "reference")}
         kept = {name: getattr(self, name) for name in self.KEPT}
-        arrays = self.fatigue.memory("omega", self.fatigue.omega)
+        arrays = self.fatigue.memory("omega", self.fatigue.omega) | self.fatigue.memory("laid", self.fatigue.laid)
         if self.known:
             arrays |= self.fatigue.memory("rate", self.known[0]) | {"flow": (self.known[1], "cell")}
         return rows | {"kept": kept, "snapshots": self.halo.snapshots}, arrays
@@ -98,7 +99,8 @@ class Cycle:
             getattr(self, name).rows = memory[name]
         for name, value in memory["kept"].items():
             setattr(self, name, value)
-        self.halo.snapshots, self.fatigue.omega = memory["snapshots"], self.fatigue.recall("omega", arrays)
+        self.halo.snapshots = memory["snapshots"]
+        self.fatigue.omega, self.fatigue.laid = (self.fatigue.recall(name, arrays) for name in ("omega", "laid"))
         self.known = (self.fatigue.recall("rate", arrays), arrays["flow"]) if "rate" in arrays else None
 
     def _static_curve(self):
@@ -148,7 +150,7 @@ class Cycle:
         self.cycles = self.loosened[0]
         self.collapse.add(**self._head())
         reached = self.path.push(self.limit, enough)
-        self._record(0.0)
+        self._record(0.0, False)
         on = f"pushed on to {self.model.grip.displacement():.1f} mm, it held {self.model.grip.force():.0f} N"
         self.reason += f"; {on}" + ("" if reached else ", and beyond that no equilibrium was found")
 
@@ -177,7 +179,7 @@ class Cycle:
         if abs(self.waveform.peak(self.cycles) - grip.load) > 1e-6:  # the rise of a stepped load
             held = self._pressed(self.waveform.peak(self.cycles))
             self.known = None
-            self._record(0.0)
+            self._record(0.0, held)
             return held
         before, at = march.mark(), grip.displacement()
         with self.clock("fatigue"):
@@ -195,18 +197,18 @@ class Cycle:
                     self.block = 0.5 * cycles
                     continue
                 # close to the end force control finds no way: is there one under displacement control?
-                omega = fatigue.omega
+                kept = fatigue.omega, fatigue.laid
                 self._tire(jump)
                 self.cycles += cycles
                 held = self._driven(load)
                 if self.stuck and cycles > SHORTEST:  # not with so much damage at once
                     self.cycles -= cycles
-                    self._undrive(before, omega)
+                    self._undrive(before, kept)
                     self.block = 0.5 * cycles
                     continue
                 self.known = None
-                self._record(0.0)
-                return held and not self._runs_away()
+                self._record(0.0, held)
+                return held and (self._stopped() or not self._runs_away())
             with self.clock("fatigue"):
                 rate_end, flow_end = self._rates()
                 better = fatigue.omega + 0.5 * cycles * (rate + rate_end)
@@ -215,7 +217,7 @@ class Cycle:
                 break
             march.back(before)
             self.block = cycles * max(0.3, 0.8 * (tolerance / error) ** 0.5)
-        fatigue.omega, self.known = better, (rate_end, flow_end)
+        fatigue.omega, fatigue.laid, self.known = better, np.maximum(fatigue.laid, jump.omega), (rate_end, flow_end)
         march.release(self.model.interface.tire(cycles))
         self.cycles += cycles
         grown = grip.displacement() - at
@@ -224,10 +226,10 @@ class Cycle:
         if error > 0.0:
             factor = min(factor, 0.9 * (tolerance / error) ** 0.5)
         self.block = max(cycles, SHORTEST) * max(factor, 0.3)
-        self._record(error)
+        self._record(error, True)
         if self._due():
             self._reference_cycle()
-        if cycles >= 0.5 * RUNAWAY * self.cycles:
+        if self._stopped() or cycles >= 0.5 * RUNAWAY * self.cycles:
             return True
         return not (self._creeps(cycles, grown) or self.cycles >= self.next_check and self._runs_away())
 
@@ -243,7 +245,7 @@ class Cycle:
         if self.model.cortex:
             self.model.cortex.tire(jump.shell)
         self.model.integrity = self.model.damage.integrity()
-        self.fatigue.omega = jump.omega
+        self.fatigue.omega, self.fatigue.laid = jump.omega, np.maximum(self.fatigue.laid, jump.omega)
 
     def _creeps(self, cycles, grown):
         """Whether the head, which moved by `grown` (mm) over the last cycles and moves faster with each, is at the stop within a few
@@ -252,7 +254,8 @@ class Cycle:
         if left <= 0.0 or left * cycles >= CREEPING * self.cycles * grown:
             return False
         last = self.cycles + left * cycles / grown
-        if last > self.loading["stop"]["cycles"]:
+        stop = self.loading["stop"]
+        if last > stop["cycles"] or self.waveform.peak(last) > (stop.get("load_N") or np.inf):
             return False
         self.loosened = last, float(self.waveform.peak(last))
         self.confirmed = "head creeps to the stop at equilibrium"
@@ -261,25 +264,27 @@ class Cycle:
         return True
 
     def _runs_away(self):
-        """Whether the screw cannot carry the load of a few cycles from now with no more damage than the present rates would
-        bring until then; it is then driven on to the stop."""
+        """Whether the screw cannot carry the load of a few cycles from now, of the protocol's, with no more damage than the present rates
+        would bring until then; it is then driven on to the stop."""
         march, fatigue = self.march, self.fatigue
-        before, omega = march.mark(), fatigue.omega
+        before, kept = march.mark(), (fatigue.omega, fatigue.laid)
         self.next_check = (1.0 + RUNAWAY) * self.cycles
+        ahead, load = self.waveform.reach(self.cycles, RUNAWAY * self.cycles)
         rate, flow = self.known = self.known or self._rates()
-        self._tire(fatigue.jump(rate * RUNAWAY * self.cycles, flow))
-        if not self._driven(self.waveform.peak(self.next_check)) and self.loosened:
-            self.cycles, self.loosened = self.next_check, (self.next_check, self.loosened[1])
-            self._record(0.0)
+        self._tire(fatigue.jump(rate * ahead, flow))
+        if not self._driven(load) and self.loosened:
+            self.cycles += ahead
+            self.loosened = self.cycles, self.loosened[1]
+            self._record(0.0, False)
             return True
-        self._undrive(before, omega)
+        self._undrive(before, kept)
         return False
 
-    def _undrive(self, before, omega):
-        """Back to the mark `before` and the damage `omega` (points,) after a drive that has shown nothing."""
+    def _undrive(self, before, kept):
+        """Back to the mark `before` and the fatigue `kept` (omega, laid) after a drive that has shown nothing."""
         self.reason, self.stuck = "", False
         self.march.back(before)
-        self.fatigue.omega = omega
+        self.fatigue.omega, self.fatigue.laid = kept
 
     def _due(self):
         """Whether a reference cycle is due: more often where a loss of stiffness ends the step."""
@@ -289,10 +294,13 @@ class Cycle:
         return self.next_reference <= u <= REFERENCE_UNTIL
 
     def _error(self, better, plain):
-        """Volume of the damage by which two estimates differ, over the volume of damage."""
-        w = self.fatigue.weights
-        sums = [self.march.total(np.sum(w * np.abs(better - plain))), self.march.total(np.sum(w * better))]
-        return sums[0] / max(sums[1], LEAST_DAMAGE * self.halo.screw_volume, 1e-12)
+        """Volume of the damage by which two estimates differ, over the volume of damage that this test has done."""
+        own = self._damaged(better) - self.carried
+        return self._damaged(np.abs(better - plain)) / max(own, LEAST_DAMAGE * self.halo.screw_volume, 1e-12)
+
+    def _damaged(self, damage):
+        """Volume of `damage` (points,), mm^3."""
+        return self.march.total(np.sum(self.fatigue.weights * damage))
 
     def _reference_cycle(self):
         """Unload to the minimum; everything is as before afterwards. The way back up would cost as much and change nothing here."""
@@ -313,7 +321,10 @@ class Cycle:
 
     # ---- what is recorded ---------------------------------------------------------------------------------------
 
-    def _record(self, error):
+    def _record(self, error, held):
+        """A row; held: the load, so that this is the last peak so far."""
+        if held:
+            self.watch.peak()
         m, march, grip = self.model, self.march, self.model.grip
         halo = self.halo.measure()
         self.blocks.add(block=len(self.blocks.rows), cycles=self.cycles, peak_load_N=grip.force(),
@@ -348,7 +359,7 @@ class Cycle:
             self.confirmed = "head displacement reached at equilibrium"
             self.reason = f"the head was displaced by {self.limit:g} mm"
         elif stop.get("angle_deg") and abs(row["angle_deg"]) >= stop["angle_deg"]:
-            self.loosened = self.cycles, row["peak_load_N"]
+            self.loosened = self._passed(np.abs(self.blocks.column("angle_deg")), stop["angle_deg"])
             self.confirmed = "angle reached at equilibrium"
             self.reason = f"the screw had turned by {stop['angle_deg']:g} degrees"
         elif stop.get("stiffness_loss") and self._stiffness_loss() >= stop["stiffness_loss"]:
@@ -366,20 +377,28 @@ class Cycle:
         return 1.0 - k[-1] / k[0] if len(k) else 0.0
 
     def _at(self, displacement):
-        """(cycles, load) at which the head first reached `displacement`, interpolated over the block; None if it did not."""
-        u, n = self.blocks.column("head_displacement_mm"), self.blocks.column("cycles")
-        past = np.flatnonzero(u >= displacement)
+        """(cycles, load) at which the head first reached `displacement`; None if it did not."""
+        u = self.blocks.column("head_displacement_mm")
+        if found := self._passed(u, displacement):
+            return found
+        return self.loosened if self.loosened and displacement <= (self.limit or np.inf) else None
+
+    def _passed(self, values, limit):
+        """(cycles, load) at which `values`, one a row of blocks, first came to `limit`, interpolated over the block; None if they did not."""
+        past, n = np.flatnonzero(values >= limit), self.blocks.column("cycles")
         if not len(past):
-            return self.loosened if self.loosened and displacement <= (self.limit or np.inf) and u[-1] < displacement else None
+            return None
         k = past[0]
-        cycles = n[k] if k == 0 else np.interp(displacement, u[k - 1 : k + 1], n[k - 1 : k + 1])
+        if self.loosened and n[k] >= self.loosened[0] and self.blocks.rows[k]["peak_load_N"] < self.loosened[1] - 1e-6:
+            return self.loosened  # it was pushed on, under less than the load that it no longer held
+        cycles = n[k] if k == 0 else np.interp(limit, values[k - 1 : k + 1], n[k - 1 : k + 1])
         load = self.blocks.rows[k]["peak_load_N"] if self.loading.get("step_N") else self.waveform.peak(cycles)
         return float(cycles), float(load)
 
     def _end(self, collapses=False):
-        """Keep the last peak, push a screw that failed to the stop, unload for what follows; 'completed' if a criterion or a
-        confirmed failure ended the step."""
-        self.watch.peak()
+        """Push a screw that failed to the stop, unload for what follows; 'completed' if a criterion or a confirmed failure ended the step."""
+        if not self.watch.at_peak:  # not even the first load was held
+            self.watch.peak()
         if collapses:
             self._collapse()
         status = "partial" if self.stuck else "completed"
@@ -420,6 +439,8 @@ class Cycle:
                "thresholds": [{"head_displacement_mm": d, "cycles": at and at[0], "load_N": at and at[1]} for d, at in found],
                "static_capacity_N": float(f.max()) if len(f) > 1 else None, "static_displacement_mm": float(u[f.argmax()]),
                "static_stiffness_N_per_mm": secant_stiffness(u, f), "static_energy_balance_error": self.static_error,
+               # at the peaks of reference cycles, not the slip since the beginning that any peak has
+               **dict.fromkeys(("stiffness_N_per_mm", "stiffness_loss", "micromotion_um", "micromotion_end_um")),
                "unloaded": self.unloaded, "blocks": len(self.blocks.rows), "newton_iterations": self.march.newton,
                "linear_iterations": self.march.linear, "cutbacks": self.march.cutbacks,
                "stopped_because": self.reason, "failure_confirmed": self.confirmed}
@@ -427,8 +448,9 @@ class Cycle:
             out |= {"small_strain_until_mm": self.strained[0], "small_strain_until_cycles": self.strained[1]}
         if self.reference.rows:
             first, end = self.reference.rows[0], self.reference.rows[-1]
-            out |= {"stiffness_N_per_mm": first["stiffness_N_per_mm"], "stiffness_loss": self._stiffness_loss(),
-                    "micromotion_um": first["micromotion_um"], "micromotion_end_um": end["micromotion_um"]}
+            out |= {"stiffness_N_per_mm": first["stiffness_N_per_mm"], "micromotion_um": first["micromotion_um"]}
+            if end is not first:
+                out |= {"stiffness_loss": self._stiffness_loss(), "micromotion_end_um": end["micromotion_um"]}
         if self.collapse.rows:
             out["residual_force_N"] = self.collapse.rows[-1]["force_N"]
         if self.march.work > 0.0:

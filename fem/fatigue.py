@@ -51,7 +51,8 @@ class Jump:
 class Fatigue:
     """Fatigue of all own points: those of the cells, (n, nq) in a row, then those of the cortex, (m, 3) in a row.
 
-    Attributes: omega (points,) committed damage variable; weights (points,) volumes in mm^3.
+    Attributes: omega (points,) committed damage variable; laid (points,) up to which omega the ratchet strain has been laid down: jumps
+    take theirs with the plain estimate of omega, which is corrected afterwards; weights (points,) volumes in mm^3.
     """
 
     def __init__(self, model, laws, shell=None):
@@ -73,7 +74,7 @@ class Fatigue:
         self.failure = -np.log(1.0 - LOSS / np.where(self.maximum > LOSS, self.maximum, 1.0))
         self.softening = table("softening", 1.0)
         share = self._present() / np.where(self.maximum > 0.0, self.maximum, 1.0)
-        self.omega = -np.log(1.0 - np.minimum(share, 1.0 - 1e-12))
+        self.omega = self.laid = -np.log(1.0 - np.minimum(share, 1.0 - 1e-12))
 
     def _parts(self, points):
         """(n, nq) of the cells and (m, 3) of the cortex out of (points,)."""
@@ -120,7 +121,7 @@ class Fatigue:
         """The `Jump` over which omega grows by `growth` (points,); nothing heals where the last one took too much."""
         omega = self.omega + growth
         damage = np.maximum(self._present(), self.damage(omega))
-        until_failure = (np.minimum(omega, self.failure) - np.minimum(self.omega, self.failure)) / self.failure
+        until_failure = np.maximum(np.minimum(omega, self.failure) - np.minimum(self.laid, self.failure), 0.0) / self.failure
         ratchet = (self.strain * self._parts(until_failure)[0])[..., None] * flow
         return Jump(omega, damage, *self._parts(damage), ratchet)
 

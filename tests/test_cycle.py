@@ -108,6 +108,59 @@ def test_a_head_that_creeps_to_the_stop_has_loosened(pace, loosened):
     assert step.loosened == (loosened and pytest.approx(loosened))
     step.loading["stop"]["cycles"] = 1002
     assert not step._creeps(2.0, 2.0 * pace)  # the protocol ends before
+    step.loading["stop"] = {"cycles": 5000, "load_N": 200.2}
+    assert not step._creeps(2.0, 2.0 * pace)
+
+
+@pytest.mark.parametrize(("stop", "cycles", "load"), [({"cycles": 5000}, 20.0, 202.0), ({"cycles": 1005}, 5.0, 200.5), ({"cycles": 5000, "load_N": 200.8}, 8.0, 200.8)])
+def test_a_screw_is_not_asked_for_more_than_the_protocol_asks(stop, cycles, load):
+    """Whether it would hold 2 % more cycles: of those that are left."""
+    step, asked = object.__new__(Cycle), []
+    step.cycles, step.loosened, step.known = 1000.0, None, (np.ones(1), None)
+    step.loading = {"start_N": 100.0, "ramp_N_per_cycle": 0.1, "stop": stop}
+    step.waveform = Waveform(step.loading)
+    step.march = SimpleNamespace(mark=lambda: "mark", back=lambda mark: None)
+    step.fatigue = SimpleNamespace(omega=7.0, laid=7.0, jump=lambda growth, flow: growth)
+    step._tire, step._driven = (lambda growth: asked.append(growth[0])), (lambda load: asked.append(load) or True)
+    assert not step._runs_away() and asked == pytest.approx([cycles, load])
+
+
+def test_a_stop_that_is_met_ends_the_step_before_anything_is_tried():
+    """Blocks that are short for another reason than a screw that gives way, here the end of the protocol."""
+    step, held = object.__new__(Cycle), SimpleNamespace(converged=True)
+    step.cycles, step.block, step.known, step.reason, step.limit, step.loosened, step.next_check = 1000.0, 100.0, (np.zeros(1), None), "", 5.4, None, 0.0
+    step.loading = {"tolerance": 0.02, "start_N": 100.0, "ramp_N_per_cycle": 0.1, "stop": {"cycles": 1004}}
+    step.clock, step.waveform, step.blocks = (lambda name: nullcontext()), Waveform(step.loading), Curve()
+    grip = SimpleNamespace(load=200.0, displacement=lambda: 2.0, press=None)
+    tires = SimpleNamespace(tired_share=lambda n: (0.0, 1.0), tire=lambda n: 0.0)
+    step.model = SimpleNamespace(grip=grip, comm=SimpleNamespace(allreduce=lambda x: x), interface=tires)
+    step.march = SimpleNamespace(mark=lambda: "mark", attempt=lambda *_: held, release=lambda energy: None)
+    step.fatigue = SimpleNamespace(omega=np.zeros(1), laid=np.zeros(1), damage=lambda omega: omega, jump=lambda *_: SimpleNamespace(omega=np.zeros(1), damage=0.0))
+    step._rates, step._error, step._due = (lambda: (np.zeros(1), None)), (lambda *_: 0.0), (lambda: False)
+    step._record = lambda error, held: step.blocks.add(cycles=step.cycles, head_displacement_mm=2.0, angle_deg=1.0, peak_load_N=200.4)
+    assert step._block() and step.cycles == 1004.0 and step.reason == "1004 cycles were reached"
+
+
+def test_damage_of_an_earlier_test_hides_no_error():
+    """6 mm3 of 10 mm3 new damage are a large error, whatever the bone had lost before."""
+    step = object.__new__(Cycle)
+    step.fatigue, step.halo = SimpleNamespace(weights=np.full(2, 10.0)), SimpleNamespace(screw_volume=100.0)
+    step.march, step.carried = SimpleNamespace(total=float), 1000.0
+    assert step._error(np.array([50.4, 50.6]), np.array([50.4, 50.0])) == pytest.approx(0.6)
+    assert step._error(np.array([50.0, 50.0]), np.array([50.0, 49.9])) == pytest.approx(1.0), "at the least of one per cent of the screw"
+
+
+def test_thresholds_are_interpolated_and_end_with_loosening():
+    step = object.__new__(Cycle)
+    step.blocks, step.limit, step.loosened, step.loading = Curve(), 5.4, None, {"start_N": 100.0, "ramp_N_per_cycle": 0.1}
+    step.waveform = Waveform(step.loading)
+    for n, u, angle in ((0.0, 0.4, -1.0), (1000.0, 1.4, -3.0)):
+        step.blocks.add(cycles=n, head_displacement_mm=u, angle_deg=angle, peak_load_N=100.0 + 0.1 * n)
+    assert step._at(0.9) == pytest.approx((500.0, 150.0)) and step._at(2.0) is None
+    assert step._passed(np.abs(step.blocks.column("angle_deg")), 2.5) == pytest.approx((750.0, 175.0))
+    step.loosened = 1020.0, 202.0
+    step.blocks.add(cycles=1020.0, head_displacement_mm=5.4, angle_deg=-9.0, peak_load_N=61.0)
+    assert step._at(2.0) == step._at(5.4) == (1020.0, 202.0), "not the force that it still bore when it was pushed on"
 
 
 def test_a_screw_loosens_below_its_static_capacity(toggled):
@@ -154,9 +207,9 @@ def test_a_drive_with_too_much_damage_at_once_is_tried_with_less():
     grip = SimpleNamespace(load=200.0, displacement=lambda: 2.0, press=None)
     step.model = SimpleNamespace(grip=grip, comm=SimpleNamespace(allreduce=lambda x: x), interface=SimpleNamespace(tired_share=lambda n: (0.0, 1.0)))
     step.march = SimpleNamespace(mark=lambda: "mark", back=backs.append, attempt=lambda *_: SimpleNamespace(converged=False))
-    step.fatigue = SimpleNamespace(omega=7.0, jump=lambda omega, flow: SimpleNamespace(omega=step.fatigue.omega + omega))
+    step.fatigue = SimpleNamespace(omega=7.0, laid=7.0, jump=lambda omega, flow: SimpleNamespace(omega=step.fatigue.omega + omega))
     step._tire = lambda jump: setattr(step.fatigue, "omega", jump.omega)
-    step._record, step._runs_away = (lambda error: None), (lambda: False)
+    step._record, step._stopped, step._runs_away = (lambda *_: None), (lambda: False), (lambda: False)
 
     def drive(load, limit):
         drives.append((step.cycles, step.fatigue.omega, load))
@@ -197,10 +250,10 @@ def test_a_screw_that_gives_way_is_pushed_on_to_the_stop(tmp_path, loosened, bea
 
     step.march = SimpleNamespace(turn=lambda: None, attempt=attempt, grip=grip)
     step.path, step.model, step.limit = LoadPath(step.march), SimpleNamespace(grip=grip), 5.4
-    step.watch = SimpleNamespace(peak=lambda: None, preparing=lambda *_: None)
+    step.watch = SimpleNamespace(at_peak={"open_share": 0.0}, preparing=lambda *_: None)
     step.collapse, step.cycles, step.loosened, step.stuck, step.followed, step.reason = Curve(), 1090.0, loosened, not loosened, False, "it held 205 N"
     recorded = []
-    step._record = lambda error: recorded.append((step.cycles, head.u))
+    step._record = lambda error, held: recorded.append((step.cycles, head.u))
     assert step._end(collapses=True) == ("completed" if loosened else "partial")
     assert head.u == pytest.approx(reached, abs=0.002)
     if loosened:

@@ -94,9 +94,25 @@ def test_damage_at_constant_utilisation_is_the_same_in_one_jump_or_in_many():
     whole = tired.jump(tired.rate(x) * cycles, flow)
     assert whole.damage == pytest.approx(fatigue.LOSS) and whole.ratchet == pytest.approx(0.002)
     for _ in range(10):
-        tired.omega = tired.jump(tired.rate(x) * cycles / 10, flow).omega
+        tired.omega = tired.laid = tired.jump(tired.rate(x) * cycles / 10, flow).omega
     assert tired.omega == pytest.approx(whole.omega)
     assert not tired.jump(tired.rate(x) * cycles, flow).ratchet.any(), "what is left at failure is all that is left"
+
+
+def test_all_of_the_ratchet_strain_is_laid_down_by_failure():
+    """Jumps lay it with Euler's omega, which Heun's then exceeds: what is missing comes with the next one."""
+    model = SimpleNamespace(law=np.array([0]), cortex=None, damage=SimpleNamespace(fatigue=np.zeros((1, 4))))
+    tired = fatigue.Fatigue(model, [{"fatigue": {"life": LIFE, "exponent": EXPONENT, "maximum": MAXIMUM, "ratchet": 0.0018}}])
+    flow, strain, x = np.ones((1, 4, 6)), 0.0, np.full(4, 0.6)
+    while tired.omega[0] < tired.failure[0]:
+        rate, rate_end = tired.rate(x), tired.rate(1.05 * x)
+        cycles = 0.1 * tired.failure[0] / rate[0]
+        jump = tired.jump(rate * cycles, flow)
+        strain += jump.ratchet[0, 0, 0]
+        tired.omega, tired.laid = tired.omega + 0.5 * cycles * (rate + rate_end), np.maximum(tired.laid, jump.omega)
+        x *= 1.05
+    strain += tired.jump(np.zeros(4), flow).ratchet[0, 0, 0]
+    assert strain == pytest.approx(0.0018)
 
 
 def test_a_stress_that_does_not_swing_tires_nothing():
