@@ -29,6 +29,15 @@ def secant_stiffness(displacement, force):
     return float(0.4 * force[k] / (hi - lo)) if hi > lo else None
 
 
+def vertex(displacement, force, k):
+    """Displacement at which the parabola through point k, the largest force, and its two neighbours is highest; that of k at an end."""
+    if not 0 < k < len(force) - 1:
+        return float(displacement[k])
+    (a, b, c), (fa, fb, fc) = displacement[k - 1 : k + 2], force[k - 1 : k + 2]
+    left, right = (fb - fa) / (b - a), (fc - fb) / (c - b)  # rises to k and falls from there
+    return float(b if left == right else 0.5 * (a + b) + 0.5 * (c - a) * left / (left - right))
+
+
 def first_maximum(force):
     """Index of the largest force before it first fell by FALL, if it rose above that afterwards; else None."""
     highest = np.maximum.accumulate(force)

@@ -107,12 +107,14 @@ class Pullout:
         return {key: row[key] for key in ("step", "force_N", "displacement_mm")}
 
     def summary(self):
-        """Numbers of the step for outcome.json; stiffness is the secant slope between 10 and 50 % of the peak."""
+        """Numbers of the step for outcome.json; stiffness is the secant slope between 10 and 50 % of the peak. The largest force is that of
+        a step; where the curve has its top, between steps, is told by a parabola."""
         u, f = self.curve.column("displacement_mm"), self.curve.column("force_N")
         k = int(np.argmax(f))
-        out = {"kind": self.kind, "peak_force_N": float(f[k]), "displacement_at_peak_mm": float(u[k]),
-               "crosshead_displacement_at_peak_mm": float(u[k] + self.compliance * f[k]),
-               "energy_to_peak_N_mm": float(self.curve.column("external_work_N_mm")[k]),
+        top = vertex(u, f, k)
+        out = {"kind": self.kind, "peak_force_N": float(f[k]), "displacement_at_peak_mm": top,
+               "crosshead_displacement_at_peak_mm": float(top + self.compliance * f[k]),
+               "energy_to_peak_N_mm": float(np.interp(top, u, self.curve.column("external_work_N_mm"))),
                "force_at_end_N": float(f[-1]), "displacement_at_end_mm": float(u[-1]),
                "force_dropped": bool(f[-1] < f[k]), "steps": len(f) - 1, "newton_iterations": self.march.newton,
                "linear_iterations": self.march.linear, "cutbacks": self.march.cutbacks, "stopped_because": self.reason}

@@ -8,6 +8,7 @@ from materials import library
 
 BONES = ("trabecular", "pedicle", "posterior")
 CEMENTS = ("cement", "cemented_bone")
+BOND = ["normal_stiffness", "shear_stiffness", "normal_strength", "shear_strength", "energy_I", "energy_II", "eta", "reference_bvtv"]
 
 
 def _pair(name):
@@ -29,20 +30,21 @@ def cohesive(bvtv):
 
 
 def interface(name, bvtv):
-    """Parameters of interface `name` beside bone (or foam) of solid fraction `bvtv`. Raises ValueError if unknown."""
+    """Parameters of interface `name` beside bone (or foam) of solid fraction `bvtv`, with their sources. Raises ValueError if unknown."""
     v = library.load("interface")
     minus, plus = _pair(name)
-    if minus == "screw" and plus in BONES:
-        return {"friction": float(v.screw_bone_friction), "adhesion": float(v.screw_bone_adhesion), "cohesive": None}
-    if minus == "screw" and plus == "foam":
-        return {"friction": float(v.screw_foam_friction), "adhesion": 0.0, "cohesive": None}
-    if minus == "screw" and plus == "halo":
-        return {"friction": float(v.screw_halo_friction), "adhesion": 0.0, "cohesive": None}
-    if minus == "screw" and plus in CEMENTS:
-        return {"friction": float(v.screw_cement_friction), "adhesion": float(v.screw_cement_adhesion),
-                "cohesive": None}
-    if minus in CEMENTS and plus in (*BONES, "foam"):
-        return {"friction": float(v.cement_bone_friction), "adhesion": 0.0, "cohesive": cohesive(bvtv)}
-    if minus in CEMENTS and plus == "halo":
-        return {"friction": float(v.screw_halo_friction), "adhesion": 0.0, "cohesive": None}
-    raise ValueError(f"interface {name}: no law for {minus} on {plus}")
+    if minus == "screw" and plus in (*BONES, *CEMENTS):
+        kind = "cement" if plus in CEMENTS else "bone"
+        friction, adhesion = f"screw_{kind}_friction", f"screw_{kind}_adhesion"
+    elif plus == "halo":
+        friction, adhesion = "screw_halo_friction", None
+    elif minus == "screw" and plus == "foam":
+        friction, adhesion = "screw_foam_friction", None
+    elif minus in CEMENTS and plus in (*BONES, "foam"):
+        friction, adhesion = "cement_bone_friction", None
+    else:
+        raise ValueError(f"interface {name}: no law for {minus} on {plus}")
+    bonded = minus in CEMENTS and plus != "halo"
+    keys = [key for key in (friction, adhesion) if key] + (BOND if bonded else [])
+    return {"friction": float(getattr(v, friction)), "adhesion": float(getattr(v, adhesion)) if adhesion else 0.0,
+            "cohesive": cohesive(bvtv) if bonded else None, "sources": library.sources("interface", *keys)}

@@ -40,14 +40,14 @@ Resolution = Annotated[
 ]
 
 
-def _out(default):
-    return typer.Option("--out", metavar="DIR", help=f"Where the result goes (default: {default}).", show_default=False)
+def _out(default, more=""):
+    return typer.Option("--out", metavar="DIR", help=f"Where the result goes (default: {default}){more}.", show_default=False)
 
 
 @app.command()
 def run(
     file: Annotated[Path | None, typer.Argument(metavar="FILE", help="Scenario file (.yaml).", show_default=False)] = None,
-    out: Annotated[Path | None, _out("results/<name>")] = None,
+    out: Annotated[Path | None, _out("results/<name>", "; a completed run replaces an earlier one there")] = None,
     ranks: Ranks = None,
     resolution: Resolution = None,
     resume: Annotated[
@@ -96,10 +96,10 @@ def compare(
 
 @app.command()
 def check(files: Files):
-    """Check scenario and study files without running them.
+    """Check scenario, study and sweep files without running them.
 
     Lists everything that is wrong with its line and what is allowed there, and warns of values outside what the
-    material laws were measured on. Studies (for `validate`) are told by their keys.
+    material laws were measured on. Studies (for `validate`) and sweeps are told by their keys.
     """
     from scenarios import loader
     from scenarios.document import read_document
@@ -107,6 +107,9 @@ def check(files: Files):
     wrong = 0
     for file in files:
         document = read_document(file)
+        if loader.is_sweep(document):
+            wrong += _sweep_is_wrong(file)
+            continue
         if loader.is_study(document):
             from scenarios import study_loader
 
@@ -121,6 +124,20 @@ def check(files: Files):
         if reading.content:
             print(f"{file}: ok, {reading.content.describe()}")
     raise typer.Exit(BAD_INPUT if wrong else COMPLETED)
+
+
+def _sweep_is_wrong(file):
+    """Print what is wrong with a sweep file, or what it is."""
+    from scenarios.sweeps import plan
+    from scenarios.trouble import BadInput
+
+    try:
+        made = plan.made(file)
+    except BadInput as error:
+        print(error, file=sys.stderr)
+        return True
+    print(f"{file}: ok, sweep of {len(made.cases)} cases; `./halofix sweep {file} --pilot --dry-run` says what they cost")
+    return False
 
 
 @app.command()
@@ -204,7 +221,7 @@ def credibility(
 
     content = index.credibility(directories or (), out)
     for entry in content["factors"]:
-        print(f"{entry['heading']}: {len(entry['evidence'])} lines of evidence, {len(entry['gaps'])} gaps")
+        print(f"{entry['heading']}: evidence {len(entry['evidence'])}, gaps {len(entry['gaps'])}")
     print((out or Path("results/credibility")) / "report.html")
 
 
@@ -237,7 +254,7 @@ def mesh(
 
 
 @app.command()
-def report(directory: Annotated[Path, typer.Argument(metavar="DIR", help="A result directory.", show_default=False)]):
+def report(directory: Annotated[Path, typer.Argument(metavar="DIR", help="A result directory, of a scenario or a comparison.", show_default=False)]):
     """Write the report of a result directory anew.
 
     Of one scenario or of a comparison; everything in it comes from the files of that directory.
@@ -285,7 +302,7 @@ def sweep_run(
     ranks: Annotated[int | None, typer.Option("-n", "--ranks", metavar="N", min=1, help="Processor cores a case is solved on.",
                                               show_default=False)] = None,
     profile: Profile = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say how many cases there are and what they will cost.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say how many cases there are and what they will cost (with --pilot one is run).")] = False,
     pilot: Annotated[bool, typer.Option("--pilot", help="First run and time one case, for the estimate of the cost.")] = False,
 ):
     """Run a sweep file; also without the word `run`.

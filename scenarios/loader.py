@@ -59,6 +59,11 @@ def is_study(document):
     return isinstance(document.data, dict) and len(STUDY_KEYS & document.data.keys()) >= 2
 
 
+def is_sweep(document):
+    """Whether the data of a Document are a sweep (scenarios.sweeps.spec)."""
+    return isinstance(document.data, dict) and {"scenario", "design"} <= document.data.keys()
+
+
 def load(file):
     """The validated Scenario in `file`; BadScenario if anything is wrong with it."""
     reading = read(file)
@@ -76,7 +81,10 @@ def judged(document, file):
     """The Reading of a Document, whose data may have been changed since it was read; `file` is where it is said to come from and
     what a scenario without a name is called after."""
     scenario, warnings = None, []
-    if document.data is not None and not isinstance(document.data, dict):
+    if is_sweep(document):
+        document.problems.clear()
+        document.add((), f"this is a sweep and not a scenario; `./halofix sweep {file}` runs it")
+    elif document.data is not None and not isinstance(document.data, dict):
         document.add((), "a scenario is a mapping with the keys `specimen`, `screw` and `protocol`")
     elif document.data is not None:
         scenario = validated(document, spec.Scenario)

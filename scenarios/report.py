@@ -170,11 +170,15 @@ def _law(law):
 
 
 def _sources(problem):
-    """[(value, source)] of all laws, each once."""
+    """[(value, source)] of all laws, interfaces and the insertion damage, each once; of fatigue only where it is cycled."""
     found = {}
-    for law in problem.get("laws", ()):
+    for law in (*problem.get("laws", ()), *problem.get("interfaces", {}).values(), problem.get("cortex") or {}):
         found |= law.get("sources", {})
-    found |= (problem.get("cortex") or {}).get("sources", {})
+    insertion = problem.get("insertion") or {}
+    if insertion.get("regions"):
+        found |= insertion.get("sources", {})
+    if problem.get("loading", {}).get("kind") == "pullout":
+        found = {key: source for key, source in found.items() if key != "calibrated.fatigue_life_at_yield" and not key.startswith("fatigue.")}
     return sorted(found.items())
 
 

@@ -89,7 +89,7 @@ def carried_out(path, scenario, text, final, how):
     with _directory(final) as directory:
         _write_inputs(directory, path, scenario, text, how.resolution)
         _carry_out(path, scenario, directory, how)
-    return Result(final)
+    return Result(_aside(final) if _aside(final).is_dir() else final)
 
 
 def _carry_out(path, scenario, directory, how):
@@ -125,6 +125,7 @@ def _carry_out(path, scenario, directory, how):
         outcome["seconds_wall"] = round(time.monotonic() - begun, 1)
         _write_json(directory / "result.json", _summary(scenario, outcome))
         if how.reported:
+            _write_json(directory / "provenance.json", _provenance(directory, ranks, options))
             show.stage("reporting")
             write_report(directory)
     if outcome["status"] == "completed":
@@ -202,12 +203,15 @@ def checked(path, resolution):
 def _directory(final, mark="result.json", start=None):
     """A directory beside `final` that becomes `final` when the block ends, and vanishes if it raises.
 
-    start: a directory to go on with; it stays if the block raises. An earlier result (recognised by its `mark`) is replaced;
-    anything else in the way is left alone: BadInput.
+    start: a directory to go on with; it stays if the block raises. An earlier result (recognised by its `mark`) is replaced, a completed
+    one only by a completed one: else the new one goes to `_aside`. Anything else in the way is left alone: BadInput.
     """
     if final.exists() and not (final / mark).exists() and not (final.is_dir() and not any(final.iterdir())):
         raise BadInput(f"{final} exists and is not a halofix result; name another place with --out")
+    if start is None and (earlier := _read_json(final / "provenance.json")):
+        print(f"{final}: the result of {earlier.get('finished', 'earlier')} is replaced by this run when it completes", file=sys.stderr)
     final.parent.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(_aside(final), ignore_errors=True)
     temporary = final.parent / f".{final.name}.{os.getpid()}.tmp"
     temporary.mkdir() if start is None else start.rename(temporary)
     try:
@@ -216,13 +220,27 @@ def _directory(final, mark="result.json", start=None):
         if start is None and not any(temporary.rglob("end.npz")):  # what a solver has finished is kept for `resume`
             shutil.rmtree(temporary, ignore_errors=True)
         raise
-    if final.exists():
+    if final.exists() and _completed(final) and not _completed(temporary):  # what is whole is not given for what is not
+        aside = _aside(final)
+        temporary.rename(aside)
+        print(f"{final} keeps its earlier result, which is complete; what this run came to is in {aside}", file=sys.stderr)
+    elif final.exists():
         old = final.parent / f".{final.name}.{os.getpid()}.old"
         final.rename(old)
         temporary.rename(final)
         shutil.rmtree(old, ignore_errors=True)
     else:
         temporary.rename(final)
+
+
+def _aside(final):
+    """Where a run goes that was not completed while the directory `final` holds one that was."""
+    return final.with_name(f"{final.name}.unfinished")
+
+
+def _completed(directory):
+    """Whether a directory holds a completed result."""
+    return (_read_json(directory / "result.json") or {}).get("status") == "completed"
 
 
 def _write_inputs(directory, path, scenario, text, resolution):

@@ -104,6 +104,8 @@ class Quantity:
         if value in self.words:
             return value
         match = _TEXT.fullmatch(value)
+        if match and match[2].startswith(","):
+            self._refuse(f"{shorten(value)!r} has a decimal comma; a number has a decimal point")
         if not match:
             self._refuse(f"{shorten(value)!r} is not a number with a unit")
         amount, text = float(match[1]), match[2]

@@ -261,7 +261,9 @@ def test_problem_of_a_bone_cylinder():
                    density=Density(80, "qct_k2hpo4"))
     assert json.loads(json.dumps(made)) == made
     assert made["region_law"] == {"1": 0, "2": 1} and made["laws"][1]["name"] == "trabecular"
-    assert made["insertion"] == {"damage": 0.3, "radius": 4.25, "depth": 40.0, "regions": [2]}
+    insertion = dict(made["insertion"])
+    assert list(insertion.pop("sources")) == ["calibrated.insertion_damage"]
+    assert insertion == {"damage": 0.3, "radius": 4.25, "depth": 40.0, "regions": [2]}
     assert made["interfaces"]["screw_trabecular"]["friction"] == 0.3
     assert made["cortex"] is None and made["warnings"] == []
 

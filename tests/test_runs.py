@@ -84,6 +84,16 @@ def test_a_run_replaces_an_earlier_result(bench):
     assert names(".") == {"here"}
 
 
+def test_a_completed_result_is_not_given_for_one_that_is_not(bench, capsys):
+    first = scenarios.run(CYLINDER, out="here")
+    bench(STEPS + DONE.replace("completed", "partial") + "sys.exit(3)")
+    short = scenarios.run(CYLINDER, out="here")
+    assert short.status == "partial" and short.directory == Path("here.unfinished") and len(short.curve) == 3
+    assert scenarios.result.Result(first.directory).status == "completed" and "keeps its earlier result" in capsys.readouterr().err
+    bench(STEPS + DONE)
+    assert scenarios.run(CYLINDER, out="here").status == "completed" and names(".") == {"here"}
+
+
 def test_a_run_that_stopped_short_keeps_its_curve(bench):
     bench(STEPS + DONE.replace("completed", "partial").replace("the force fell", "no equilibrium at") + "sys.exit(3)")
     result = scenarios.run(CYLINDER, out="here")
@@ -250,8 +260,8 @@ def test_a_first_test_that_scenarios_have_in_common_is_solved_once(toggling, tmp
 
 def test_a_test_that_another_solver_has_solved_is_another(toggling, tmp_path, monkeypatch):
     file, _ = toggling
-    for solver_source in (b"one", b"one", b"another"):
-        monkeypatch.setattr(shared, "_solver", lambda solver_source=solver_source: solver_source)
+    for solver_source in ("one", "one", "another"):
+        monkeypatch.setattr(shared, "source", lambda *_, solver_source=solver_source: solver_source)
         scenarios.run(file, out="here", cache=shared.Shared(tmp_path / "kept", steps=True))
     assert (tmp_path / "solved").read_text().split().count("2-cycle") == 2
 

@@ -91,6 +91,24 @@ def test_what_is_wrong_with_a_value_is_said_at_its_line(base, tmp_path, path, va
     assert len(found) == 1 and found[0].startswith(f"{tmp_path}/sweep.yaml:3: parameters.{path}") and fragment in found[0], found
 
 
+@pytest.mark.parametrize("output, says", [("cycles_to_loosening", "cycles_to_loosening comes from cycle, and there is none here"),
+                                          ("pullout.cycles", "cycles comes from cycle")])
+def test_an_output_that_no_case_will_have_is_refused(base, tmp_path, output, says):
+    found = problems(sweep_file(tmp_path, {"screw.pitch": "[3 mm]"}, "grid", f"outputs: [peak_force_N, {output}]"))
+    assert len(found) == 1 and says in found[0]
+
+
+def test_sweeps_and_scenarios_are_told_apart(base, tmp_path):
+    file = sweep_file(tmp_path, {"screw.pitch": "[3 mm]"}, "grid")
+    assert "ok, sweep of 1 cases" in halofix("check", file).stdout
+    assert "this is a sweep and not a scenario; `./halofix sweep" in halofix("run", file).stderr
+    told, = problems(base)
+    assert f"this is a scenario and not a sweep; `./halofix run {base}` runs it" in told
+    file.write_text(file.read_text().replace("3 mm", "3,5 mm"))
+    refused = halofix("check", file)
+    assert refused.returncode == 2 and "has a decimal comma" in refused.stderr
+
+
 def test_values_and_outputs_are_judged_together(base, tmp_path):
     found = problems(sweep_file(tmp_path, {"specimen.bdm": "[60 mg/cm^3]", "screw.pitch": "[3]"}, "grid", "outputs: [peak_force]"))
     assert [line.split(":")[1] for line in found] == ["3", "4", "6"] and "did you mean `peak_force_N`?" in found[2]

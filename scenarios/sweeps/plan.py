@@ -144,6 +144,9 @@ def _outputs(sweep, scenario, document):
                          f"{did_you_mean(key, spec.OUTPUTS)}")
         elif step and at_step(kinds, step) is None:
             document.add(("outputs", i), f"the protocol has no step `{step}`; its steps are {', '.join(kinds)}")
+        elif able := [kind for kind, keys in known.items() if key in keys]:
+            if not set(able) & ({kinds[at_step(kinds, step)]} if step else set(kinds)):
+                document.add(("outputs", i), f"`{output}`: {key} comes from {' or '.join(able)}, and there is none here")
     return tuple(sweep.outputs)
 
 

@@ -199,6 +199,10 @@ def read(file):
     if not isinstance(document.data, dict):
         document.add((), "a sweep is a mapping with the keys `scenario`, `parameters` and `design`")
         return None, document
+    if {"specimen", "protocol"} <= document.data.keys():
+        document.problems.clear()
+        document.add((), f"this is a scenario and not a sweep; `./halofix run {file}` runs it, and a sweep names it as its `scenario`")
+        return None, document
     sweep = None
     try:
         sweep = Sweep.model_validate(document.data)
