@@ -139,7 +139,7 @@ def _write_inp(path, points, mesh, facets):
     element = "C3D4" if mesh.dim == 3 else "CAX3"
     ids = np.arange(1, len(mesh.cells) + 1)
     with open(path, "w") as out:
-        out.write("*HEADING\nhalofix, mm N MPa s, screw axis z\n*NODE\n")
+        out.write(f"*HEADING\nhalofix, mm N MPa s, screw axis {'z' if mesh.dim == 3 else 'y (radius x)'}\n*NODE\n")
         np.savetxt(out, np.column_stack([np.arange(1, len(points) + 1), points]), "%d, %.9g, %.9g, %.9g")
         for n in np.unique(mesh.region):
             chosen = mesh.region == n

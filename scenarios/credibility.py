@@ -216,7 +216,7 @@ def intervals(evidence):
     sampled = [file for file, p in points if p["low"] is not None]
     if sampled:
         yield f"{len(sampled)} of {len(points)} compared predictions have an interval over open inputs", sampled[0]
-    if len(sampled) < len(points) or not points:
+    if len(sampled) < len(points):
         yield f"{len(points) - len(sampled)} of {len(points)} compared predictions have no interval", None
 
 
@@ -230,7 +230,7 @@ def calibration(evidence):
                 file,
             )
         else:
-            yield f"{name} = {value:g} {value.unit} is not fitted to mechanical tests", None
+            yield f"{name} = {value:g} {value.unit.removeprefix('1')}".rstrip() + " is not fitted to mechanical tests", None
     for path, content in evidence.validations:
         for p in content["points"]:
             if p["role"] == "calibration" and p["predicted"] is not None:

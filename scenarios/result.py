@@ -39,6 +39,7 @@ NUMBERS = {
         ("micromotion_um", "micromotion at peak", "um", ".1f"),
     ),
 }
+WORDS = {key: label for numbers in NUMBERS.values() for key, label, *_ in numbers}
 EXIT_CODES = {"completed": 0, "partial": 3, "failed": 3}
 
 

@@ -18,7 +18,7 @@ from scenarios import case_runs, comparing, open_inputs, runner, specimen_table,
 from scenarios.agreement import agreement
 from scenarios import solve as solver
 from scenarios.provenance import git_state, version
-from scenarios.result import NUMBERS
+from scenarios.result import WORDS
 from scenarios.shared import Shared
 from scenarios.solve import ROOT
 from scenarios.study import Case, arm_text
@@ -28,7 +28,6 @@ from scenarios.variation import varied
 SHIPPED = ROOT / "benchmarks" / "cadaveric" / "studies"
 FLAT_SAMPLES = 4  # of an axisymmetric arm, which takes seconds; a solid one takes minutes, so it is sampled on request only
 RATIOS = "ratios"
-WORDS = {key: label for numbers in NUMBERS.values() for key, label, *_ in numbers}
 WORSE = 1.0  # percentage points by which a wrong model must miss more to be called worse
 
 

@@ -13,6 +13,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from scenarios.agreement import LIMITS
+from scenarios.result import WORDS
 from scenarios.style import RC, RUN_COLOURS, RUN_MARKERS, plain
 
 plt.rcParams.update(RC)
@@ -111,12 +112,12 @@ def identity(points, stem):
 
 
 def bland_altman(points, stem):
-    """Difference over mean of both, with bias and limits of agreement of the validation points, a panel a material and unit."""
+    """Difference over mean of both, with bias and limits of agreement of the validation points, a panel a material and outcome."""
     panels, look = {}, _look(points)
     for index, p in points:
-        panels.setdefault((p["material"], p["unit"]), []).append((index, p))
+        panels.setdefault((p["material"], p["outcomes"], p["unit"]), []).append((index, p))
     fig, axes = _panels(len(panels), 3.8)
-    for ax, ((material, unit), members) in zip(axes, panels.items()):
+    for ax, ((material, outcome, unit), members) in zip(axes, panels.items()):
         for index, p in members:
             _scatter(ax, (p["measured"] + p["predicted"]) / 2, p["predicted"] - p["measured"], index, p, look)
         off = np.array([p["predicted"] - p["measured"] for _, p in members if p["role"] == "validation"])
@@ -126,7 +127,7 @@ def bland_altman(points, stem):
         if len(off) > 1:
             for sign, name in ((-1, "lower limit"), (1, "upper limit")):
                 _level(ax, off.mean() + sign * LIMITS * off.std(ddof=1), name, "--")
-        ax.set(xlabel=f"mean of both ({LABELS[unit]})", ylabel=f"predicted − measured ({LABELS[unit]})", title=MATERIALS[material])
+        ax.set(xlabel=f"mean of both ({LABELS[unit]})", ylabel=f"predicted − measured ({LABELS[unit]})", title=f"{MATERIALS[material]}: {WORDS.get(outcome, outcome)}")
         ax.margins(x=0.15, y=0.12)
     _legend(fig, look, points)
     return _save(fig, stem)
@@ -193,7 +194,7 @@ def ranking(studies, stem):
             dots.set_urls([f"#{anchor(index)}"] * 2)
             ax.annotate(plain(p["what"].removesuffix(f": {p['outcomes']}")), (1, p["predicted"]), (1.08, y), va="center", fontsize=7.5,
                         color=colour, arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.5, "relpos": (0, 0.5), "shrinkA": 1, "shrinkB": 3})
-        ax.set(xticks=[0, 1], xlim=(-0.15, 2), ylim=(0, max(top, labels[-1] + 0.03 * top)), ylabel=LABELS[unit], title=plain(study))
+        ax.set(xticks=[0, 1], xlim=(-0.15, 2), ylim=(0, max(top, labels[-1] + 0.03 * top)), ylabel=f"{WORDS.get(members[0][1]['outcomes'], '')} ({LABELS[unit]})", title=plain(study))
         ax.set_xticklabels(["measured", "predicted"])
     return _save(fig, stem)
 

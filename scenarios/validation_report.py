@@ -224,6 +224,7 @@ def summary(content):
                 "within the goal": verdicts.count("goal"),
                 "accepted": verdicts.count("accepted"),
                 "missed": verdicts.count("missed"),
+                "not judged": sum(p["predicted"] is not None and not p["verdict"] for p in points),
                 "pairs of arms in the right order": f"{rank['right']} of {told}" if told else "",
             }
         )

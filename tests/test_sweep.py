@@ -104,7 +104,7 @@ def test_sweeps_and_scenarios_are_told_apart(base, tmp_path):
     assert "this is a sweep and not a scenario; `./halofix sweep" in halofix("run", file).stderr
     told, = problems(base)
     assert f"this is a scenario and not a sweep; `./halofix run {base}` runs it" in told
-    file.write_text(file.read_text().replace("3 mm", "3,5 mm"))
+    file.write_text(file.read_text().replace("3 mm", "'3,5 mm'"))
     refused = halofix("check", file)
     assert refused.returncode == 2 and "has a decimal comma" in refused.stderr
 
