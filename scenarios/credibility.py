@@ -205,7 +205,7 @@ def inputs(evidence):
     yield f"{len(values)} material values, each with unit, range and source", ROOT / "materials" / "library"
     if unsure:
         yield (
-            f"the source of {len(unsure)} of them is a choice, an estimate or still to be checked, such as {', '.join(unsure[:3])}",
+            f"the source of {len(unsure)} of the {len(values)} material values is a choice, an estimate or still to be checked, such as {', '.join(unsure[:3])}",
             None,
         )
     yield from intervals(evidence)
@@ -252,7 +252,7 @@ def samples(evidence):
     lines = []
     for file, study, points in _compared(evidence):
         numbers = [p for p in points if p["measured"] is not None]
-        lines.append((f"{study['name']} ({study['kind']}): {len(numbers)} numbers and {len(points) - len(numbers)} directions were compared", file))
+        lines.append((f"{study['name']} ({study['kind']}): compared numbers {len(numbers)}, directions {len(points) - len(numbers)}", file))
         for key, words in (("n", "number of specimens"), ("sd", "standard deviation")):
             if lacking := sum(p[key] is None for p in numbers):
                 lines.append((f"{study['name']}: {lacking} of {len(numbers)} numbers without {words}", None))
