@@ -17,7 +17,7 @@ from meshes.split import adjacency, facet_vertices
 
 TOLERANCE = 1e-6  # mm: rim points of the two surfaces nearer than this are one point
 GOOD, USABLE = 0.03, 0.005  # smallest radius ratio that ends the attempts; that the best attempt must have
-ATTEMPTS = ((10, 1.0), (1, 1.0), (10, 0.75))  # (algorithm, size factor); HXT (10) leaves fewest slivers
+ATTEMPTS = ((10, 1.0), (1, 1.0), (10, 0.75), (10, 1.25))  # (algorithm, size factor); HXT (10) leaves fewest slivers
 
 
 def fill(core_points, core_facets, outer_points, outer_triangles, size):
