@@ -167,7 +167,7 @@ def edge_aspect(points, cells):
     return lengths.max(axis=1) / lengths.min(axis=1)
 
 
-FLAT = 1e-200  # mm^3, in place of no volume at all
+FLAT = 1e-200  # in place of nothing at all
 
 
 def radius_ratio(points, cells):
@@ -181,5 +181,5 @@ def radius_ratio(points, cells):
     six_v = np.abs(np.einsum("ij,ij->i", a, bc))
     areas = sum(np.linalg.norm(v, axis=1) for v in (bc, ca, ab, bc + ca + ab)) / 2
     square = [np.einsum("ij,ij->i", v, v)[:, None] for v in (a, b, c)]
-    circum = np.linalg.norm(square[0] * bc + square[1] * ca + square[2] * ab, axis=1) / np.maximum(2 * six_v, FLAT)
-    return 3 * (six_v / 2 / areas) / circum
+    around = np.linalg.norm(square[0] * bc + square[1] * ca + square[2] * ab, axis=1)  # 2 six_v circumscribed radii
+    return 3 * six_v**2 / np.maximum(areas * around, FLAT)
