@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fem.curve import Curve, first_maximum, secant_stiffness
+from fem.curve import Curve, first_maximum, secant_stiffness, vertex
 from fem.march import March
 
 GROWTH = 1.5

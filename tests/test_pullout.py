@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("dolfinx")
 
-from fem.curve import first_maximum  # noqa: E402
+from fem.curve import first_maximum, vertex  # noqa: E402
 import meshes  # noqa: E402
 from materials.density import Density, Kind  # noqa: E402
 from materials.problem import problem  # noqa: E402
@@ -143,3 +143,11 @@ def test_a_run_that_cannot_go_on_keeps_its_curve(tmp_path):
     outcome = json.loads((directory / "outcome.json").read_text())
     assert outcome["status"] == "partial" and "no equilibrium was found: told to" in outcome["reason"]
     assert len((directory / "curve.csv").read_text().splitlines()) == 7
+
+
+@pytest.mark.parametrize("top", [0.118, 0.125, 0.16])
+def test_the_top_of_a_curve_lies_between_its_steps(top):
+    """Exact for a parabola on uneven steps; at an end the point itself."""
+    u = np.array([0.0, 0.05, 0.0813, 0.1319, 0.1828, 0.25])
+    f = 200.0 - 1e4 * (u - top) ** 2
+    assert vertex(u, f, int(np.argmax(f))) == pytest.approx(top) and vertex(u, u, 5) == 0.25

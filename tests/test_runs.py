@@ -17,7 +17,7 @@ import meshes
 from meshes import specimen as lab
 from meshes.labmesh import LabMesh
 import scenarios
-from scenarios import assemble, runner, shared, solve
+from scenarios import runner, shared, solve
 from scenarios.loader import load
 from scenarios.result import Comparison, Result
 from scenarios.trouble import BadInput

@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 
 from meshes import specimen as lab
 import scenarios
-from scenarios import assemble, protocol, solve, spec, words
+from scenarios import assemble, protocol, spec, words
 from scenarios.loader import load, read, schema_text
 from scenarios.resolved import resolved_text
 from scenarios.units import Quantity, Ramp

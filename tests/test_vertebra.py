@@ -8,7 +8,7 @@ import pytest
 import meshes
 from meshes.anatomy import ORDER, level
 from meshes.labmesh import REGIONS, cell_volumes
-from meshes.specimen import RESOLUTIONS, Broken, Cement, Fenestration, Halo, MeshError, Resolution, Screw, Vertebra
+from meshes.specimen import Broken, Cement, Fenestration, Halo, MeshError, Resolution, Screw, Vertebra
 from meshes.vertebra import VertebraShape
 
 COARSE = Resolution(1.2, 2.0, 7.0, 8)

@@ -22,7 +22,7 @@ from materials.density import Density, Kind
 from materials.problem import problem
 from meshes.labmesh import REGIONS
 from meshes.specimen import RESOLUTIONS, Cylinder, Resolution, Screw, Vertebra
-from scenarios import resultdir, tables
+from scenarios import tables
 from scenarios.result import Result
 from scenarios.runner import resume
 from scenarios.shared import Shared
