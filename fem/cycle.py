@@ -197,13 +197,13 @@ class Cycle:
                     self.block = 0.5 * cycles
                     continue
                 # close to the end force control finds no way: is there one under displacement control?
-                kept = fatigue.omega, fatigue.laid
+                omega = fatigue.omega
                 self._tire(jump)
                 self.cycles += cycles
                 held = self._driven(load)
                 if self.stuck and cycles > SHORTEST:  # not with so much damage at once
                     self.cycles -= cycles
-                    self._undrive(before, kept)
+                    self._undrive(before, omega)
                     self.block = 0.5 * cycles
                     continue
                 self.known = None
@@ -240,12 +240,12 @@ class Cycle:
         return self.fatigue.rate(x), flow
 
     def _tire(self, jump):
-        """Let the damage of a jump come with the next increment, whatever it is; its ratchet strain is left out."""
+        """Let the damage of a jump come with the next increment, whatever it is; its ratchet strain comes with the next jump."""
         self.model.damage.fatigue = jump.bone
         if self.model.cortex:
             self.model.cortex.tire(jump.shell)
         self.model.integrity = self.model.damage.integrity()
-        self.fatigue.omega, self.fatigue.laid = jump.omega, np.maximum(self.fatigue.laid, jump.omega)
+        self.fatigue.omega = jump.omega
 
     def _creeps(self, cycles, grown):
         """Whether the head, which moved by `grown` (mm) over the last cycles and moves faster with each, is at the stop within a few
@@ -267,7 +267,7 @@ class Cycle:
         """Whether the screw cannot carry the load of a few cycles from now, of the protocol's, with no more damage than the present rates
         would bring until then; it is then driven on to the stop."""
         march, fatigue = self.march, self.fatigue
-        before, kept = march.mark(), (fatigue.omega, fatigue.laid)
+        before, omega = march.mark(), fatigue.omega
         self.next_check = (1.0 + RUNAWAY) * self.cycles
         ahead, load = self.waveform.reach(self.cycles, RUNAWAY * self.cycles)
         rate, flow = self.known = self.known or self._rates()
@@ -277,14 +277,14 @@ class Cycle:
             self.loosened = self.cycles, self.loosened[1]
             self._record(0.0, False)
             return True
-        self._undrive(before, kept)
+        self._undrive(before, omega)
         return False
 
-    def _undrive(self, before, kept):
-        """Back to the mark `before` and the fatigue `kept` (omega, laid) after a drive that has shown nothing."""
+    def _undrive(self, before, omega):
+        """Back to the mark `before` and the damage `omega` (points,) after a drive that has shown nothing."""
         self.reason, self.stuck = "", False
         self.march.back(before)
-        self.fatigue.omega, self.fatigue.laid = kept
+        self.fatigue.omega = omega
 
     def _due(self):
         """Whether a reference cycle is due: more often where a loss of stiffness ends the step."""

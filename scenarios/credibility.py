@@ -48,7 +48,10 @@ class Evidence:
             found = False
             for name, into in (("validation.json", self.validations), ("verification.json", self.verifications)):
                 if (directory / name).exists():
-                    into.append((directory / name, content := _json(directory / name)))
+                    content = _json(directory / name)
+                    if name == "validation.json" and content.get("schema") != 2:
+                        raise BadInput(f"{directory}: made by another version of halofix; `./halofix validate --out {directory}` makes it anew")
+                    into.append((directory / name, content))
                     found = True
                     for run in _named(content):
                         self.compared.append((file := directory / "runs" / run / "result.json", _json(file)))
@@ -170,9 +173,9 @@ def discretisation(evidence):
     told, changes = {}, []
     for file, content in evidence.validations:
         for p in content["points"]:
-            if p["predicted"]:  # by other runs than before: the same ones say nothing of the mesh
-                known = told.setdefault((p["study"], p["what"]), p)
-                if known["runs"] != p["runs"]:
+            if p["predicted"]:
+                resolution, known = told.setdefault((p["study"], p["what"]), (content["resolution"], p))
+                if resolution != content["resolution"] and known["runs"] != p["runs"]:  # the same runs say nothing of the mesh
                     changes.append((abs(p["predicted"] / known["predicted"] - 1), file))
     if changes:
         yield f"{len(changes)} compared numbers at two resolutions differ by at most {100 * max(changes)[0]:.1f} %", changes[0][1]
@@ -230,7 +233,7 @@ def calibration(evidence):
                 file,
             )
         else:
-            yield f"{name} = {value:g} {value.unit.removeprefix('1')}".rstrip() + " is not fitted to mechanical tests", None
+            yield f"{name} = {value:g} {'' if value.unit == '1' else value.unit}".rstrip() + " is not fitted to mechanical tests", None
     for path, content in evidence.validations:
         for p in content["points"]:
             if p["role"] == "calibration" and p["predicted"] is not None:

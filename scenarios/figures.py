@@ -357,7 +357,7 @@ def step_figures(step):
     if step.kind == "pullout" and step.curve:
         made["curve"] = _attempt("force-displacement figure", curves, [step.run], folder / "curve.png")
     if step.kind == "cycle":
-        when = f"at the last peak load, after {step.number('cycles') or 0:.0f} cycles"
+        when = "at the last peak load that was held"
         if step.cycles:
             made["cycles"] = _attempt("figure over cycles", _cycles, [(step, run_style(0))], folder / "cycles.png")
         if step.reference:

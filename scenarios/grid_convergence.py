@@ -19,7 +19,7 @@ from scipy.optimize import brentq
 SAFETY, WIDE = 1.25, 3.0
 ORDERS = (0.1, 20.0)  # between which an order is looked for
 FORMAL, LOWEST = 2.0, 1.0
-NEAR = 0.1  # an order that far from the formal one is that one
+NEAR = 0.1  # an order that far above the formal one is that one
 
 
 @dataclass(frozen=True)
@@ -57,4 +57,4 @@ def grid_convergence(sizes, results):
     step = abs(e21) / abs(f1)
     if p > (1 + NEAR) * FORMAL:
         return GridConvergence(p, None, WIDE * step / (r21**LOWEST - 1), f"{how}, too high to be one: {WIDE:g} times the first-order step")
-    return GridConvergence(p, f1 + (f1 - f2) / (r21**p - 1), SAFETY * step / (r21**p - 1), how)
+    return GridConvergence(p, f1 + (f1 - f2) / (r21**p - 1), SAFETY * step / (r21 ** min(p, FORMAL) - 1), how)

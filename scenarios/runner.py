@@ -63,7 +63,7 @@ def run(path, out=None, ranks=None, resolution=None, cache=None, reported=True, 
     scenario, text = checked(path, resolution)
     solver.check_ranks(ranks)
     final = Path(out) if out is not None else Path("results") / directory_name(scenario.name)
-    return carried_out(path, scenario, text, final, How(ranks, resolution, cache, reported, edits))
+    return carried_out(path, scenario, text, final, How(ranks, resolution, cache, reported, edits), spare=True)
 
 
 def resume(directory, ranks=None, cache=None, reported=True):
@@ -84,12 +84,13 @@ def resume(directory, ranks=None, cache=None, reported=True):
     return Result(final)
 
 
-def carried_out(path, scenario, text, final, how):
-    """The Result of a checked scenario in directory `final`."""
-    with _directory(final) as directory:
+def carried_out(path, scenario, text, final, how, spare=False):
+    """The Result of a checked scenario in directory `final`; spare: see `_directory`."""
+    with _directory(final, spare=spare) as directory:
         _write_inputs(directory, path, scenario, text, how.resolution)
         _carry_out(path, scenario, directory, how)
-    return Result(_aside(final) if _aside(final).is_dir() else final)
+    aside = _aside(final)
+    return Result(aside if spare and _completed(final) and aside.is_dir() else final)
 
 
 def _carry_out(path, scenario, directory, how):
@@ -200,18 +201,21 @@ def checked(path, resolution):
 
 
 @contextmanager
-def _directory(final, mark="result.json", start=None):
+def _directory(final, mark="result.json", start=None, spare=False):
     """A directory beside `final` that becomes `final` when the block ends, and vanishes if it raises.
 
-    start: a directory to go on with; it stays if the block raises. An earlier result (recognised by its `mark`) is replaced, a completed
-    one only by a completed one: else the new one goes to `_aside`. Anything else in the way is left alone: BadInput.
+    start: a directory to go on with; it stays if the block raises. An earlier result (recognised by its `mark`) is replaced; with `spare` a
+    completed one only by a completed one: else the new one goes to `_aside`. Anything else in the way is left alone: BadInput.
     """
+    aside = _aside(final)
+    if spare and aside.exists() and _completed(aside):
+        raise BadInput(f"{aside} holds a completed result; move it, or name another place with --out")
     if final.exists() and not (final / mark).exists() and not (final.is_dir() and not any(final.iterdir())):
         raise BadInput(f"{final} exists and is not a halofix result; name another place with --out")
-    if start is None and (earlier := _read_json(final / "provenance.json")):
-        print(f"{final}: the result of {earlier.get('finished', 'earlier')} is replaced by this run when it completes", file=sys.stderr)
+    if spare and _completed(final):
+        finished = (_read_json(final / "provenance.json") or {}).get("finished", "an earlier run")
+        print(f"{final}: the result of {finished} is replaced when this run completes", file=sys.stderr)
     final.parent.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(_aside(final), ignore_errors=True)
     temporary = final.parent / f".{final.name}.{os.getpid()}.tmp"
     temporary.mkdir() if start is None else start.rename(temporary)
     try:
@@ -220,8 +224,9 @@ def _directory(final, mark="result.json", start=None):
         if start is None and not any(temporary.rglob("end.npz")):  # what a solver has finished is kept for `resume`
             shutil.rmtree(temporary, ignore_errors=True)
         raise
-    if final.exists() and _completed(final) and not _completed(temporary):  # what is whole is not given for what is not
-        aside = _aside(final)
+    if spare and (aside / "result.json").exists():  # of a run before that was not completed
+        shutil.rmtree(aside)
+    if spare and _completed(final) and not _completed(temporary):  # what is whole is not given for what is not
         temporary.rename(aside)
         print(f"{final} keeps its earlier result, which is complete; what this run came to is in {aside}", file=sys.stderr)
     elif final.exists():

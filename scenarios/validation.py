@@ -62,7 +62,7 @@ def validate(files=(), out=None, ranks=None, resolution=None, samples=None, run=
     else:
         failed = _carry_out(every, ranks, resolution, Shared(out / "shared", steps=True))
     content = {
-        "schema": 1,
+        "schema": 2,
         "halofix": {"version": version(), **git_state()},
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "resolution": resolution or "as the studies say",

@@ -22,9 +22,9 @@ CAPTIONS = {
 }
 ROLES = {"validation": "Validation", "calibration": "Calibration (counted nowhere)", "blind": "Blind predictions"}
 VERDICTS = (
-    f"Goal: ratios and means of bone within {100 * comparing.GOAL:.0f} %, means of foam within {100 * comparing.FOAM:.0f} %, directions right. "
-    f"Accepted: ratios within {100 * comparing.ACCEPTED:.0f} %, means of bone within one standard deviation, or {100 * comparing.ABSOLUTE:.0f} % "
-    "where none is given. Ratios are often of the same arms as the means beside them: points are not independent of each other."
+    f"Goal: ratios, differences and means of bone within {100 * comparing.GOAL:.0f} %, means of foam within {100 * comparing.FOAM:.0f} %, directions right. "
+    f"Accepted: ratios within {100 * comparing.ACCEPTED:.0f} %, means of bone within one standard deviation, or they and differences within "
+    f"{100 * comparing.ABSOLUTE:.0f} % where none is given. Ratios are often of the same arms as the means beside them: points are not independent of each other."
 )
 AGREEMENT = (
     ("n", "compared", ".0f"),

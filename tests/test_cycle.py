@@ -120,7 +120,7 @@ def test_a_screw_is_not_asked_for_more_than_the_protocol_asks(stop, cycles, load
     step.loading = {"start_N": 100.0, "ramp_N_per_cycle": 0.1, "stop": stop}
     step.waveform = Waveform(step.loading)
     step.march = SimpleNamespace(mark=lambda: "mark", back=lambda mark: None)
-    step.fatigue = SimpleNamespace(omega=7.0, laid=7.0, jump=lambda growth, flow: growth)
+    step.fatigue = SimpleNamespace(omega=7.0, jump=lambda growth, flow: growth)
     step._tire, step._driven = (lambda growth: asked.append(growth[0])), (lambda load: asked.append(load) or True)
     assert not step._runs_away() and asked == pytest.approx([cycles, load])
 
@@ -207,7 +207,7 @@ def test_a_drive_with_too_much_damage_at_once_is_tried_with_less():
     grip = SimpleNamespace(load=200.0, displacement=lambda: 2.0, press=None)
     step.model = SimpleNamespace(grip=grip, comm=SimpleNamespace(allreduce=lambda x: x), interface=SimpleNamespace(tired_share=lambda n: (0.0, 1.0)))
     step.march = SimpleNamespace(mark=lambda: "mark", back=backs.append, attempt=lambda *_: SimpleNamespace(converged=False))
-    step.fatigue = SimpleNamespace(omega=7.0, laid=7.0, jump=lambda omega, flow: SimpleNamespace(omega=step.fatigue.omega + omega))
+    step.fatigue = SimpleNamespace(omega=7.0, jump=lambda omega, flow: SimpleNamespace(omega=step.fatigue.omega + omega))
     step._tire = lambda jump: setattr(step.fatigue, "omega", jump.omega)
     step._record, step._stopped, step._runs_away = (lambda *_: None), (lambda: False), (lambda: False)
 

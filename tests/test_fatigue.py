@@ -147,6 +147,3 @@ def test_the_shell_tires_by_the_same_law(share, wanted):
     assert jump.shell == pytest.approx(np.full((2, 3), fatigue.LOSS if wanted else 0.0)) and not jump.bone.any()
     lasting = fatigue.Fatigue(model, [{}])
     assert not lasting.jump(1e9 * lasting.rate(x), np.zeros((1, 4, 6))).shell.any()
-
-
-# ---- a short screw in a cylinder of weak bone -----------------------------------------------------------------------

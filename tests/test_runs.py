@@ -94,6 +94,20 @@ def test_a_completed_result_is_not_given_for_one_that_is_not(bench, capsys):
     assert scenarios.run(CYLINDER, out="here").status == "completed" and names(".") == {"here"}
 
 
+def test_a_comparison_shows_todays_runs(bench):
+    scenarios.compare([CYLINDER], out="there")
+    bench(STEPS + DONE.replace("completed", "partial") + "sys.exit(3)")
+    found = scenarios.compare([CYLINDER], out="there")
+    assert found.exit_code == 3 and [result.status for result in found.results()] == ["partial"]
+
+
+def test_a_completed_result_of_another_name_is_left_alone(bench):
+    kept = scenarios.run(CYLINDER, out="here.unfinished").directory
+    with pytest.raises(BadInput, match="here.unfinished holds a completed result"):
+        scenarios.run(CYLINDER, out="here")
+    assert scenarios.result.Result(kept).status == "completed"
+
+
 def test_a_run_that_stopped_short_keeps_its_curve(bench):
     bench(STEPS + DONE.replace("completed", "partial").replace("the force fell", "no equilibrium at") + "sys.exit(3)")
     result = scenarios.run(CYLINDER, out="here")

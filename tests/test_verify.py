@@ -19,7 +19,8 @@ def test_order_and_limit_of_a_power_law(order, sizes):
     results = [200 + 30 * h**order for h in sizes]
     found = grid_convergence(sizes[::-1], results[::-1])
     assert found.order == pytest.approx(order, rel=1e-6) and found.limit == pytest.approx(200, rel=1e-6)
-    assert found.gci == pytest.approx(1.25 * abs(results[0] - 200) / results[0], rel=1e-6)
+    step = (results[1] - results[0]) / ((sorted(sizes)[1] / sorted(sizes)[0]) ** min(order, 2.0) - 1)
+    assert found.gci == pytest.approx(1.25 * step / results[0], rel=1e-6) and (order > 2 or step == pytest.approx(results[0] - 200, rel=1e-6))
 
 
 def test_an_order_above_that_of_the_elements_is_no_guide():
@@ -166,7 +167,7 @@ def test_evidence_is_what_the_files_say(tmp_path):
     studies = [{"name": name, "role": role, "kind": "cadaveric", "assumed": assumed, "runs": runs}
                for name, role in (("one", "validation"), ("fit", "calibration"))]
     (validated / "validation.json").write_text(json.dumps({
-        "halofix": about, "date": "2030-01-01", "resolution": "standard", "commits": ["a" * 40, "c" * 40], "studies": studies, "ablation": [],
+        "schema": 2,        "halofix": about, "date": "2030-01-01", "resolution": "standard", "commits": ["a" * 40, "c" * 40], "studies": studies, "ablation": [],
         "ranking": [{"study": "one", "role": "validation", "pairs": 3, "right": 1, "untold": 1, "wrong": "a > b"}],
         "points": [point.row() for point in points], "agreement": [{"group": "ratios", "points": 2, "n": 2, "R2": None, "MAPE_percent": 37.5}]}))
     out = tmp_path / "out"

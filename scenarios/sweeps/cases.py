@@ -49,7 +49,7 @@ def batch(name, root=Path()):
     for case in cases:
         if stopped:
             return UNFINISHED
-        if _through(root, case):
+        if (root / "outcomes" / f"{case}.json").exists():
             continue
         code = _forked(lambda: _run(root, plan, case), stopped)
         if code in FAILED:
@@ -91,14 +91,6 @@ def mesh(key, root=Path()):
         return code
     _mark(root / "meshes" / f"{key}.done")
     return COMPLETED
-
-
-def _through(root, case):
-    """Whether a case has an outcome; an empty one is what a power failure left."""
-    try:
-        return (root / "outcomes" / f"{case}.json").stat().st_size > 0
-    except FileNotFoundError:
-        return False
 
 
 def _mark(file):
@@ -160,7 +152,7 @@ def _run(root, plan, case):
                 fcntl.flock(lock, fcntl.LOCK_EX)
             except OSError:  # some cluster file systems have no locks; then the batch system keeps jobs apart
                 pass
-            if _through(root, case):
+            if (root / "outcomes" / f"{case}.json").exists():
                 return COMPLETED
             return _carried_out(root, plan, case, directory)
     except KeyboardInterrupt:

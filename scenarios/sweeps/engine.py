@@ -123,7 +123,7 @@ def finished(directory):
     """The cases that have an outcome."""
     try:
         return {entry.name[:-5] for entry in os.scandir(directory / "outcomes") if entry.name.endswith(".json")
-                and not entry.name.startswith(".") and entry.stat().st_size}
+                and not entry.name.startswith(".")}
     except FileNotFoundError:
         return set()
 
@@ -172,6 +172,7 @@ def run(directory, cores=None, profile=None):
         if plans.load(directory).get("source") != source(*plans.PHYSICS):
             print(f"halofix: the code has changed since {directory} was planned: what is run now may differ from what is finished; "
                   "`./halofix sweep FILE` makes a new plan, whose cases are all of one state", file=sys.stderr, flush=True)
+        _open_again(directory, plans.load(directory), state)
         _enter_estimate(directory, state.estimate())
         before = len(state.outcomes)
         with open(directory / LOG, "ab") as log:
@@ -252,6 +253,20 @@ def _running(directory):
     except OSError:
         pass
     return False
+
+
+def _open_again(directory, plan, state):
+    """Let the batches run whose cases have no outcome: what a power failure has cut off is none, though its batch was marked as done."""
+    missing = plan["cases"].keys() - state.outcomes.keys()
+    for case in missing & finished(directory):  # or has one by now, of a batch that has outlived its engine
+        file = directory / "outcomes" / f"{case}.json"
+        try:
+            json.loads(file.read_text())
+        except json.JSONDecodeError:
+            file.unlink()
+    for name, cases in plan["batches"].items():
+        if missing & set(cases):
+            (directory / "batches" / f"{name}.done").unlink(missing_ok=True)
 
 
 def _enter_estimate(directory, estimate):

@@ -39,7 +39,7 @@ def drawn(directory, plan, table, models):
     for old in folder.glob("*.png"):
         old.unlink()
     found = []
-    for output, model in models.items():
+    for output, model in list(models.items())[:MOST]:
         made = [(make, caption, make(plan, table, output)) for make, caption in _chosen(plan, table)]
         made += [(make, caption, make(plan, model, output)) for make, caption in EMULATED if model]
         for make, caption, fig in made:
@@ -47,28 +47,30 @@ def drawn(directory, plan, table, models):
                 path = folder / f"{make.__name__}-{output.replace('.', '-')}.png"
                 fig.savefig(path, bbox_inches="tight", pad_inches=0.12)
                 plt.close(fig)
-                found.append(Figure(path, f"{words(output)}: {caption}{_left_out(plan, table, output)}"))
+                found.append(Figure(path, f"{words(output)}: {caption}{_missing(plan, table, output)}"))
     return found
 
 
 def drawable(plan, table):
-    """The first MOST outputs that completed cases have numbers of, different ones."""
+    """The outputs that completed cases have numbers of, different ones."""
     good = table[table["status"] == "completed"]
     return [output for output in plan["outputs"] if output != "failure_type" and good[output].dtype.kind in "if"
-            and good[output].nunique() > 1][:MOST]
+            and good[output].nunique() > 1]
 
 
-def _left_out(plan, table, output):
-    """' 58 of 64 cases; ...' where not all have the output: those without it may be the ones that matter, such as screws that never loosened."""
+def _missing(plan, table, output):
+    """' From 58 of 64 cases: ...' where not all have the output: those without it may be the ones that matter, such as screws that never
+    loosened."""
     used, completed = len(_good(table, output)), int((table["status"] == "completed").sum())
     if plan["design"] in sensitivity.BY_DESIGN:
         used = len(sensitivity.whole(plan, table, output)[1])
     if used == len(table):
         return ""
-    text = f" From {used} of {len(table)} cases: {len(table) - completed} failed or have not been run"
-    if without := completed - len(_good(table, output)):
-        text += f", {without} have no such number"
-    return text + (", and blocks that lack a case are left out." if plan["design"] in sensitivity.BY_DESIGN else ".")
+    why = [f"{count} {words}" for count, words in ((len(table) - completed, "failed or have not been run"),
+                                                  (completed - len(_good(table, output)), "have no such number")) if count]
+    if plan["design"] in sensitivity.BY_DESIGN:
+        why.append("blocks that lack a case are left out")
+    return f" From {used} of {len(table)} cases: {', '.join(why)}."
 
 
 def words(output):
@@ -228,7 +230,7 @@ ANALYSES = {
 # -- the emulator ------------------------------------------------------------------------------------------------------
 
 
-def left_out(plan, model, output):
+def unseen(plan, model, output):
     error = model.error
     fig, ax = plt.subplots(figsize=(4.8, 4.4))
     ends = [min(model.values.min(), error.predicted.min()), max(model.values.max(), error.predicted.max())]
@@ -270,7 +272,7 @@ def shares(plan, model, output):
 
 
 EMULATED = [
-    (left_out, "each case predicted by an emulator that was fitted without it (ten folds), with 95 % intervals."),
+    (unseen, "each case predicted by an emulator that was fitted without it (ten folds), with 95 % intervals."),
     (effects, "emulator over each parameter, the others at their medians; band: 95 %."),
     (shares, "Sobol indices from the emulator with 95 % intervals: share of its variance that a parameter explains alone, and with all its "
              "interactions."),

@@ -15,7 +15,8 @@ def write(directory):
     directory = Path(directory)
     plan, state = plans.load(directory), engine.status(directory)
     table = results.table(directory, plan, state.outcomes)
-    models = {output: emulator.fitted(plan, table, output) for output in figures.drawable(plan, table)}
+    outputs = figures.drawable(plan, table)
+    models = {output: emulator.fitted(plan, table, output) if i < figures.MOST else None for i, output in enumerate(outputs)}
     drawn = figures.drawn(directory, plan, table, models)
     seconds = [o["seconds"] * o["ranks"] for o in state.outcomes.values() if o["seconds"]]
     emulators = [(figures.words(output), model) for output, model in models.items() if model]

@@ -28,8 +28,9 @@ from scenarios.sweeps.parameters import BadValue, parameter
 from scenarios.trouble import BadInput
 from scenarios.variation import change
 
-SCHEMA = 1
-PHYSICS = ("fem/*.py", "materials/*.py", "meshes/*.py", "scenarios/assemble.py", "scenarios/protocol.py")  # what results follow from
+SCHEMA = 2
+# what the outcome of a case follows from
+PHYSICS = ("fem/*.py", "materials/*.py", "meshes/*.py", *(f"scenarios/{name}.py" for name in ("assemble", "protocol", "runner", "failure")))
 JOBS = 500  # so many jobs a batch system is asked for at most; more cases go into jobs of several
 SHOWN = 10  # broken cases that are named
 
@@ -76,9 +77,12 @@ class Plan:
 def load(directory):
     """plan.json of a sweep's directory. Raises BadInput if it is none."""
     try:
-        return json.loads((Path(directory) / "plan.json").read_text())
+        plan = json.loads((Path(directory) / "plan.json").read_text())
     except (OSError, ValueError):
         raise BadInput(f"{directory}: this is not the directory of a sweep; it has no plan.json") from None
+    if plan["schema"] != SCHEMA:
+        raise BadInput(f"{directory}: planned by another version of halofix; `./halofix sweep FILE --out {directory}` plans it anew")
+    return plan
 
 
 def made(file, ranks=None):
