@@ -4,6 +4,8 @@ Both surfaces are kept triangle by triangle, so the core and the boundary sets o
 """
 
 from math import ceil, pi
+import multiprocessing
+import warnings
 
 import gmsh
 import numpy as np
@@ -17,6 +19,7 @@ from meshes.split import adjacency, facet_vertices
 
 TOLERANCE = 1e-6  # mm: rim points of the two surfaces nearer than this are one point
 GOOD, USABLE = 0.03, 0.005  # smallest radius ratio that ends the attempts; that the best attempt must have
+FORK = multiprocessing.get_context("fork")
 ATTEMPTS = ((10, 1.0), (1, 1.0), (10, 0.75), (10, 1.25))  # (algorithm, size factor); HXT (10) leaves fewest slivers
 
 
@@ -36,7 +39,7 @@ def fill(core_points, core_facets, outer_points, outer_triangles, size):
     enclosed = enclosed_volume(points, surface)
     best = None
     for algorithm, factor in ATTEMPTS:
-        made = _gmsh_tets(points, surface, lambda x, f=factor: f * size(x), algorithm)
+        made = _apart(lambda a=algorithm, f=factor: _gmsh_tets(points, surface, lambda x: f * size(x), a))
         if made is None or not _sound(*made, surface, enclosed):
             continue
         poorest = radius_ratio(*made).min()
@@ -50,6 +53,24 @@ def fill(core_points, core_facets, outer_points, outer_triangles, size):
             "surface of the bone; move the entry point, change the angles or take a thinner screw"
         )
     return best[1]
+
+
+def _apart(make):
+    """What `make()` returns, computed in a process forked from this one; None if that dies: Gmsh aborts on some surfaces, and would take
+    with it whoever meshes."""
+    here, there = FORK.Pipe(duplex=False)
+    child = FORK.Process(target=lambda: there.send(make()), daemon=True)
+    with warnings.catch_warnings():  # of threads that the child does not have: it uses none of theirs
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child.start()
+    there.close()
+    try:
+        return here.recv()
+    except EOFError:
+        return None
+    finally:
+        child.join()
+        here.close()
 
 
 def enclosed_volume(points, triangles):

@@ -1,8 +1,11 @@
 """The space between core and specimen surface is filled exactly: volume, conformity, shape, unchanged surfaces."""
 
+import os
+
 import numpy as np
 import pytest
 
+from meshes import outside
 from meshes.labmesh import cell_volumes, radius_ratio
 from meshes.outside import _winding, block_surface, enclosed_volume, fill
 from meshes.specimen import Block, MeshError
@@ -110,3 +113,8 @@ def test_thin_walled_pedicle(wall):
     points, outside = fill(core_points, facets, waisted, outer, size())
     ratio = check(core_points, tets, facets, points, outside, outer)
     assert ratio.mean() > 0.5
+
+
+def test_a_mesher_that_dies_is_an_attempt_that_failed():
+    assert outside._apart(lambda: np.arange(3)).tolist() == [0, 1, 2]
+    assert outside._apart(os.abort) is None
