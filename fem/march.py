@@ -4,7 +4,7 @@ import numpy as np
 from mpi4py import MPI
 
 from fem.linear import FIRST, RELATIVE
-from fem.newton import solve
+from fem.newton import FLOOR, solve
 
 REJECT_DAMAGE_STEP = 0.3
 
@@ -20,6 +20,7 @@ class March:
     def __init__(self, model, solver, clock, grip):
         self.model, self.solver, self.clock, self.grip = model, solver, clock, grip
         self.newton = self.linear = self.cutbacks = 0
+        self.floor = FLOOR  # N, see `fem.newton.solve`
         self.work = self.plastic = self.damaged = self.friction = self.bond = 0.0
         self.damage_step = 0.0  # largest growth of tearing damage in the last increment
         self.begin()
@@ -114,7 +115,7 @@ class March:
                 m.cortex.tire(fatigue.shell)
         m.integrity = m.damage.integrity(tearing, None if fatigue is None else fatigue.bone)
         self.solver.rtol = FIRST if self.velocity is None else RELATIVE
-        outcome = solve(m, self.solver, self.clock)
+        outcome = solve(m, self.solver, self.clock, floor=self.floor)
         self.newton += outcome.newton
         self.linear += outcome.linear
         if outcome.converged:

@@ -26,22 +26,22 @@ class Outcome:
     reason: str = ""
 
 
-def solve(model, solver, clock, iterations=ITERATIONS, tolerance=TOLERANCE):
+def solve(model, solver, clock, iterations=ITERATIONS, tolerance=TOLERANCE, floor=FLOOR):
     """Bring `model` into equilibrium at its prescribed displacements, starting from the predicted `model.u`.
 
     The line search follows the energy slope s(a) = d.R(u + a d): a = 1 is taken if |s| has halved or kept its sign, else
     the root is bracketed by regula falsi. Without it contact opens and closes for ever.
-    Returns: `Outcome`; on failure `model.u` is wherever it stopped and nothing was committed.
+    floor: N, residual that is small enough whatever the interface forces are. Returns: `Outcome`; on failure `model.u` is wherever it stopped and nothing was committed.
     """
     dx, start = model.uv.duplicate(), model.uv.duplicate()
     try:
-        return _iterate(model, solver, clock, dx, start, iterations, tolerance)
+        return _iterate(model, solver, clock, dx, start, iterations, tolerance, floor)
     finally:  # on several ranks Python's garbage collector leaves them in memory
         dx.destroy()
         start.destroy()
 
 
-def _iterate(model, solver, clock, dx, start, iterations, tolerance):
+def _iterate(model, solver, clock, dx, start, iterations, tolerance, floor):
     with clock("law"):
         R = model.residual()
     linear = 0
@@ -50,7 +50,7 @@ def _iterate(model, solver, clock, dx, start, iterations, tolerance):
         norm = R.norm()
         if not np.isfinite(norm):
             return Outcome(False, k, linear, "the residual is not finite")
-        if model.return_map_failures == 0 and norm <= max(tolerance * model.contact_force.norm(), FLOOR):
+        if model.return_map_failures == 0 and norm <= max(tolerance * model.contact_force.norm(), floor):
             return Outcome(True, k, linear)
         if k == iterations:
             break

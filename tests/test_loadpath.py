@@ -22,10 +22,11 @@ def test_a_block_ends_where_the_protocol_does(loading, done, reached):
 @pytest.mark.parametrize("bearable, released", [(20.0, True), (3.0, True), (-1.0, False)])
 def test_a_head_that_cannot_be_let_go_is_driven_further_back(bearable, released):
     """A screw of 100 N/mm driven back from 200 N; letting go finds an equilibrium only from `bearable` N or less."""
-    pressed, head = [], SimpleNamespace(u=2.0)
+    pressed, floors, head = [], set(), SimpleNamespace(u=2.0)
     grip = SimpleNamespace(force=lambda: 100.0 * head.u, drive=lambda amount: ("drive", amount), press=lambda load: ("press", load))
 
     def attempt(size, move):
+        floors.add(path.march.floor)
         what, amount = move()
         if what == "press":
             pressed.append(100.0 * head.u)
@@ -33,6 +34,7 @@ def test_a_head_that_cannot_be_let_go_is_driven_further_back(bearable, released)
         head.u += amount
         return SimpleNamespace(converged=True, newton=10)
 
-    path = LoadPath(SimpleNamespace(turn=lambda: None, attempt=attempt, grip=grip))
-    assert path.let_go() == released and pressed[0] <= 20.0
+    model = SimpleNamespace(contact_force=SimpleNamespace(norm=lambda: 150.0))
+    path = LoadPath(SimpleNamespace(turn=lambda: None, attempt=attempt, grip=grip, model=model, floor=1e-6))
+    assert path.let_go() == released and pressed[0] <= 20.0 and path.march.floor == 1e-6 and floors == {0.15}
     assert (pressed[-1] <= bearable) == released and sorted(pressed, reverse=True) == pressed and pressed[-1] >= 0.0
