@@ -51,7 +51,8 @@ def notes(script):
 def made_by():
     """Where numbers come from: command, date, machine."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
-    command = shlex.join(["python", "-m", spec.name, *sys.argv[1:]] if spec else ["python", *sys.argv])
+    words = [Path(word).name if Path(word).is_absolute() else word for word in sys.argv]  # where things lay is the machine's own affair
+    command = shlex.join(["python", "-m", spec.name, *words[1:]] if spec else ["python", *words])
     return f"Made by `{command}` on {datetime.date.today():%Y-%m-%d}; {os.cpu_count()} cores, {processor()}."
 
 
