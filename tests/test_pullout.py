@@ -136,7 +136,7 @@ def test_a_run_that_cannot_go_on_keeps_its_curve(tmp_path):
     directory = prepare(tmp_path / "short")
     code = ("import sys, fem.newton as n, fem.march as p; from pathlib import Path; from mpi4py import MPI;"
             "from fem.__main__ import solve; real = p.solve; count = [0]\n"
-            "def failing(*a):\n    count[0] += 1\n    return real(*a) if count[0] < 6 else n.Outcome(False, 1, 0, 'told to')\n"
+            "def failing(*a, **k):\n    count[0] += 1\n    return real(*a, **k) if count[0] < 6 else n.Outcome(False, 1, 0, 'told to')\n"
             "p.solve = failing\nsys.exit(solve(MPI.COMM_WORLD, Path(sys.argv[1])))")
     done = subprocess.run([sys.executable, "-c", code, str(directory)], capture_output=True, text=True, timeout=100)
     assert done.returncode == 3, done.stderr[-2000:]
