@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fem.newton import TOLERANCE
+from fem.newton import FLOOR, TOLERANCE
 
 SMALLEST = 1e-3  # mm: below this displacement control finds no equilibrium either
 DRIVE_STEP = 0.01, 0.05, 0.25  # mm, at least; of the displacement; mm, at most: steps of a drive
@@ -112,32 +112,25 @@ class LoadPath:
         """Drive the head back until it carries no load; True if that was reached.
 
         Under displacement control: under force control a screw that has been pushed far finds no equilibrium on its way back. Equilibrium
-        is as good as it was under the load: measured by the interface forces that are left, what rubs in debris would keep it from being
-        found, at a residual of a thousandth of the load."""
-        march = self.march
-        before, march.floor = march.floor, TOLERANCE * march.model.contact_force.norm()
-        try:
-            return self._taken_back()
-        finally:
-            march.floor = before
-
-    def _taken_back(self):
-        march, grip = self.march, self.grip
+        is as good as it was at the first step back: measured by the interface forces that are left, what rubs in debris would keep it from
+        being found, at a residual of a thousandth of the load."""
+        march, grip, floor = self.march, self.grip, FLOOR
         march.turn()
         size, rest = UNLOADING_STEP[0], LET_GO * grip.force()
         for _ in range(UNLOADING_STEP[2]):
             before = grip.force()
-            outcome = march.attempt(size, lambda: grip.drive(-size))
+            outcome = march.attempt(size, lambda: grip.drive(-size), floor=floor)
             if not outcome.converged:
                 size *= 0.5
                 continue
+            floor = max(floor, TOLERANCE * march.model.contact_force.norm())
             fallen, moved = before - grip.force(), size
             size = min(size * (1.5 if outcome.newton <= 8 else 1.0), UNLOADING_STEP[1])
             if fallen > 0.0:
                 size = min(size, NEVER_PAST * moved * grip.force() / fallen)
             if grip.force() <= rest:
                 march.turn()
-                if march.attempt(1.0, lambda: grip.press(0.0)).converged:
+                if march.attempt(1.0, lambda: grip.press(0.0), floor=floor).converged:
                     return True
                 rest = 0.5 * grip.force()  # not from so high a load at once
         return False

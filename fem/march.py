@@ -20,7 +20,6 @@ class March:
     def __init__(self, model, solver, clock, grip):
         self.model, self.solver, self.clock, self.grip = model, solver, clock, grip
         self.newton = self.linear = self.cutbacks = 0
-        self.floor = FLOOR  # N, see `fem.newton.solve`
         self.work = self.plastic = self.damaged = self.friction = self.bond = 0.0
         self.damage_step = 0.0  # largest growth of tearing damage in the last increment
         self.begin()
@@ -89,10 +88,10 @@ class March:
         """(work - stored - dissipated) / work."""
         return (self.work - (self.stored - self.initially_stored) - self.dissipated) / self.work if self.work else 0.0
 
-    def attempt(self, size, move, fatigue=None):
+    def attempt(self, size, move, fatigue=None, floor=FLOOR):
         """Try one increment: `move()` tells the grip, `size` scales the predictor (any measure of the path).
 
-        fatigue: `fem.fatigue.Jump` with the damage and ratchet strain that the increment brings, or None.
+        fatigue: `fem.fatigue.Jump` with the damage and ratchet strain that the increment brings, or None; floor: see `fem.newton.solve`.
         Returns the `fem.newton.Outcome`; if it has converged everything is committed, else everything is as before.
         """
         m = self.model
@@ -115,7 +114,7 @@ class March:
                 m.cortex.tire(fatigue.shell)
         m.integrity = m.damage.integrity(tearing, None if fatigue is None else fatigue.bone)
         self.solver.rtol = FIRST if self.velocity is None else RELATIVE
-        outcome = solve(m, self.solver, self.clock, floor=self.floor)
+        outcome = solve(m, self.solver, self.clock, floor=floor)
         self.newton += outcome.newton
         self.linear += outcome.linear
         if outcome.converged:

@@ -31,7 +31,8 @@ def solve(model, solver, clock, iterations=ITERATIONS, tolerance=TOLERANCE, floo
 
     The line search follows the energy slope s(a) = d.R(u + a d): a = 1 is taken if |s| has halved or kept its sign, else
     the root is bracketed by regula falsi. Without it contact opens and closes for ever.
-    floor: N, residual that is small enough whatever the interface forces are. Returns: `Outcome`; on failure `model.u` is wherever it stopped and nothing was committed.
+    floor: N, residual that is small enough whatever the interface forces are.
+    Returns: `Outcome`; on failure `model.u` is wherever it stopped and nothing was committed.
     """
     dx, start = model.uv.duplicate(), model.uv.duplicate()
     try:

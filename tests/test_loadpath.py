@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from fem.loadpath import LoadPath
+from fem.newton import FLOOR
 from fem.waveform import Waveform
 
 
@@ -25,8 +26,8 @@ def test_a_head_that_cannot_be_let_go_is_driven_further_back(bearable, released)
     pressed, floors, head = [], set(), SimpleNamespace(u=2.0)
     grip = SimpleNamespace(force=lambda: 100.0 * head.u, drive=lambda amount: ("drive", amount), press=lambda load: ("press", load))
 
-    def attempt(size, move):
-        floors.add(path.march.floor)
+    def attempt(size, move, floor):
+        floors.add(floor)
         what, amount = move()
         if what == "press":
             pressed.append(100.0 * head.u)
@@ -35,6 +36,6 @@ def test_a_head_that_cannot_be_let_go_is_driven_further_back(bearable, released)
         return SimpleNamespace(converged=True, newton=10)
 
     model = SimpleNamespace(contact_force=SimpleNamespace(norm=lambda: 150.0))
-    path = LoadPath(SimpleNamespace(turn=lambda: None, attempt=attempt, grip=grip, model=model, floor=1e-6))
-    assert path.let_go() == released and pressed[0] <= 20.0 and path.march.floor == 1e-6 and floors == {0.15}
+    path = LoadPath(SimpleNamespace(turn=lambda: None, attempt=attempt, grip=grip, model=model))
+    assert path.let_go() == released and pressed[0] <= 20.0 and floors == {FLOOR, 0.15}
     assert (pressed[-1] <= bearable) == released and sorted(pressed, reverse=True) == pressed and pressed[-1] >= 0.0
