@@ -6,9 +6,12 @@ import sys
 import time
 
 from scenarios import solve
+from scenarios.sweeps import plan
 from scenarios.variation import varied
 
 ROOT = Path(__file__).resolve().parent.parent
+NORMAL = "{distribution: normal, mean: 90 mg/cm^3, sd: 8 mg/cm^3}"
+LENGTH = "{distribution: uniform, low: 38 mm, high: 45 mm}"
 CYLINDER = (ROOT / "scenarios" / "cylinder_native.yaml").read_text()
 
 
@@ -25,6 +28,11 @@ def sweep_file(directory, parameters, design, more="", name="sweep.yaml"):
     file = directory / name
     file.write_text("\n".join(lines) + "\n")
     return file
+
+
+def made(directory, parameters, design, more=""):
+    """The Plan of such a file."""
+    return plan.made(sweep_file(directory, parameters, design, more))
 
 
 def command(*words):
