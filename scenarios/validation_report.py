@@ -54,6 +54,7 @@ def write(directory):
         roles=_roles(content, directory),
         agreement=AGREEMENT,
         number=number,
+        off_by=off_by,
         duration=duration,
         figures={name: _svg(directory / "figures" / f"{stem}.svg") for name, stem in drawn.items()},
     )
@@ -270,12 +271,18 @@ def _row(point):
         + (f" ({point['uncounted']})" if point["uncounted"] else ""),
         "predicted": _predicted(point, of),
         "interval": interval(point),
-        "off by": ""
-        if point["deviation_percent"] is None or point["kind"] == "correlation"
-        else f"{point['deviation_percent']:+.0f} %",
+        "off by": off_by(point),
         "in SD": number(point["standardised"], "+.1f") if point["standardised"] is not None else "",
         "verdict": point["verdict"],
     }
+
+
+def off_by(point):
+    """'+7 %', or nothing where there is no error to tell."""
+    if point["deviation_percent"] is None or point["kind"] == "correlation":
+        return ""
+    percent = round(point["deviation_percent"])
+    return f"{percent:+d} %" if percent else "0 %"
 
 
 def _predicted(point, of):

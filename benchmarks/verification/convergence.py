@@ -1,10 +1,10 @@
-"""What the discretisation costs: mesh, step, contact penalty, nonlocal length; orders of the manufactured solution.
+"""What the discretisation costs: mesh, step, contact penalty, nonlocal length.
 
 A native 6.5 mm screw, 20 mm deep in a bone cylinder of 80 mg/cm^3, axisymmetric.
 
     python -m benchmarks.verification.convergence        (2 to 4 minutes)
 
-Writes convergence.csv, convergence.md, convergence.png, manufactured.csv and manufactured.md beside this file.
+Writes convergence.csv, convergence.md and convergence.png beside this file.
 """
 
 from pathlib import Path
@@ -105,24 +105,7 @@ def figure(nonlocal_runs, local_runs):
     fig.savefig(HERE / "convergence.png", dpi=150)
 
 
-def orders():
-    """Rows of the manufactured solution."""
-    from benchmarks.verification.manufactured import table
-
-    rows = []
-    for axisymmetric, sizes in ((False, (2, 4, 8)), (True, (4, 8, 16, 32))):
-        for h, l2, h1, order_l2, order_h1 in table(sizes, axisymmetric):
-            rows.append({"model": "axisymmetric" if axisymmetric else "3D", "h": h,
-                         "L2 error": f"{l2:.3e}", "H1 error": f"{h1:.3e}",
-                         "L2 order": "" if np.isnan(order_l2) else round(float(order_l2), 2),
-                         "H1 order": "" if np.isnan(order_h1) else round(float(order_h1), 2)})
-    return rows
-
-
 if __name__ == "__main__":
-    tables.write(HERE / "manufactured", orders(), "Manufactured solution",
-                 "Errors of quadratic elements, transversely isotropic elasticity, relative to the exact norms;"
-                 " expected orders 3 (L2) and 2 (H1).")
     rows, nonlocal_runs, local_runs = study()
     figure(nonlocal_runs, local_runs)
     tables.write_csv(HERE / "convergence", rows)

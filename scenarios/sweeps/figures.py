@@ -158,7 +158,7 @@ def parallel(plan, table, output):
     for line, colour in zip(np.column_stack(columns), plt.get_cmap(MAP)(columns[-1]), strict=True):
         ax.plot(range(len(columns)), line, color=colour, linewidth=0.9, alpha=0.65)
     for i, ends in enumerate(scales):
-        ax.axvline(i, color="#444444", linewidth=0.8)
+        ax.plot([i, i], [0.0, 1.0], color="#444444", linewidth=0.8)
         ax.text(i, -0.04, ends[0], ha="center", va="top", fontsize=8)
         ax.text(i, 1.03, ends[-1], ha="center", va="bottom", fontsize=8)
     names = [plain(axis["column"].replace(" [", "\n[").replace(".", ".\n")) for axis in axes] + [plain(words(output).replace(" (", "\n("))]
