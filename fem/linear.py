@@ -7,11 +7,10 @@ matrix of 219 000 unknowns took 13 iterations and 1.5 s, GAMG with SOR 17 and 3.
 The matrix is kept as its upper half: products with it are bound by memory, and a block of cycles takes a third less time.
 Axisymmetric problems are small and go to the direct solver. A solution whose PETSc reason is negative is never used.
 
-It stops by the residual or, sooner, by energy: b.x is twice the energy that CG has gained, and what the last DELAY iterations
-added to it estimates the square of the error DELAY iterations ago, in the norm of A (Hestenes and Stiefel 1952; Strakos and Tichy
-2002). The residual sits in the titanium long after the displacement of the bone is right: waiting for it took a third more
-iterations and saved none of Newton's. The preconditioned norm stops after two iterations on contact.
-Tried and no faster: Chebyshev of degree 1, 3, 4 and 6, block Gauss-Seidel in single precision.
+Tried and no faster: Chebyshev of degree 1, 3, 4 and 6, block Gauss-Seidel in single precision, a residual of 0.1. Nearly all of the
+residual sits in the titanium long after the bone is where it belongs; stopping when CG gains no more energy (a hundredth in four
+iterations) took a quarter fewer iterations and no more of Newton's, but left steps just below Newton's tolerance: between blocks
+of few cycles energy was created, 2e-4 of 2.5 N mm.
 """
 
 import numpy as np
@@ -19,9 +18,8 @@ from petsc4py import PETSc
 
 from fem.elements import EDGES
 
-RELATIVE = 3e-2  # of the unpreconditioned residual
-GAIN, DELAY = 1e-2, 4  # of the energy; iterations
-FIRST = 1e-3  # of the residual alone, in the first step, whose residual is nearly all in the stiff contact and little of it in the soft bone
+RELATIVE = 3e-2  # of the unpreconditioned residual: the preconditioned norm stops after two iterations on contact
+FIRST = 1e-3  # in the first step, whose residual is nearly all in the stiff contact and little of it in the soft bone
 ITERATIONS = 300
 POWER = 12  # iterations for the largest eigenvalue, which Chebyshev smoothing needs
 
@@ -33,7 +31,7 @@ class LinearSolver:
     """
 
     def __init__(self, model, rtol=RELATIVE):
-        """Args: model: whose matrix `A` and domain are used; rtol: of the unpreconditioned residual norm; below RELATIVE energy has no say."""
+        """Args: model: whose matrix `A` and domain are used; rtol: of the unpreconditioned residual norm."""
         self.A = model.A
         self.direct = model.dim == 2
         self.rtol = rtol
@@ -132,21 +130,6 @@ class LinearSolver:
         self._base, self.rtol = base if self.setups == built else None, rtol
         return its
 
-    def _stop(self, b):
-        """Test that ends the solution of A x = b by the residual, or by what the energy still gains."""
-        reasons, norms, energy = PETSc.KSP.ConvergedReason, [], []
-
-        def test(ksp, its, norm):
-            norms.append(norm)
-            energy.append(b.dot(ksp.getSolution()))
-            if norm <= self.rtol * norms[0]:
-                return reasons.CONVERGED_RTOL
-            if self.rtol >= RELATIVE and its >= DELAY and energy[its] - energy[its - DELAY] <= GAIN * energy[its]:
-                return reasons.CONVERGED_RTOL
-            return reasons.DIVERGED_MAX_IT if its >= ITERATIONS or not np.isfinite(norm) else reasons.ITERATING
-
-        return test
-
     def solve(self, b, x):
         """Solve A x = b; returns the number of iterations, or -1 when no acceptable solution was found."""
         if self.direct:
@@ -155,7 +138,7 @@ class LinearSolver:
             self.iterations += 1
             return 1 if self.ksp.getConvergedReason() > 0 else -1
         self._open()
-        self.ksp.setConvergenceTest(self._stop(b))
+        self.ksp.setTolerances(rtol=self.rtol, max_it=ITERATIONS)
         fresh = self._base is None
         if fresh:
             self._rebuild()
