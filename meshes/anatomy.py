@@ -63,9 +63,3 @@ def level(name):
     t = (at - below) / (above - below)
     values = [a + t * (b - a) for a, b in zip(_TABLE[ORDER[below]], _TABLE[ORDER[above]])]
     return Level(name, *values, f"interpolated between {ORDER[below]} and {ORDER[above]}; {BODIES}")
-
-
-def path_length(name):
-    """Way along the pedicle axis from the entry point to the anterior cortex, mm: body depth and 16 mm of pedicle and
-    arch. The mesh maker measures it on the shape; this estimate is up to 15 % short where pedicles converge strongly."""
-    return level(name).depth + 16.0

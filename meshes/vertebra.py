@@ -23,6 +23,7 @@ SIDES = {"L4": {"lateral": 1.1, "medial": 1.3}, "L5": {"lateral": 1.7, "medial":
 # men and women 0.8 and 0.6) agrees. Above and below they do not: 3.1 to 4.0 mm of porous bone by micro-CT, 1.2 to 1.6 by histology; 1.75 is
 # kept between them. S1 as L5, the thoracic spine as L1 to L3: choices.
 FREE_WALL = 2.0  # mm in front of the posterior wall where the resin of the laboratory ends: choice
+LONGEST_WAY = 150.0  # mm: no vertebra is that deep
 ROOT = 10.0  # mm in front of the pedicle over which its wall thins to the shell of the body: choice, the size of the fillet
 
 
@@ -171,6 +172,12 @@ class VertebraShape:
                 return R, origin
         raise MeshError(f"no flat entry of {2 * entry_radius:.1f} mm diameter is found on {way.level} along this"
                         " trajectory; use a thinner screw or another trajectory")
+
+    def way(self, R, origin):
+        """Length of the screw axis from the entry to where it leaves the bone, mm."""
+        depths = np.arange(0.0, LONGEST_WAY, 0.25)
+        outside = np.flatnonzero(self.sdf(origin - depths[:, None] * R[:, 2]) >= 0)
+        return float(depths[outside[0]])
 
     def clearance(self, R, origin, depth):
         """Radius of the bone round the screw axis: (depths (k,), radii (k,)), mm; 0 where the axis has left the bone."""

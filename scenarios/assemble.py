@@ -122,11 +122,8 @@ def _specimen(scenario, screw):
         return lab.Cylinder(given.diameter, given.length)
     if given.shape == "block":
         return lab.Block(given.width, given.height, ring_inner_diameter(scenario))
-    way = given.trajectory
-    offset = (way.offset.lateral, way.offset.cranial)
     first = scenario.screw.diameter
-    return lab.Vertebra(given.level, given.side, way.transverse, way.sagittal, offset,
-                        first_diameter=first if screw.diameter != first else None)
+    return protocol.lab_vertebra(given, first if screw.diameter != first else None)
 
 
 def ring_inner_diameter(scenario):

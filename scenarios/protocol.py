@@ -3,6 +3,8 @@
 Works on a spec.Scenario and on the readable part of a broken one, where asking for an unreadable value raises Unknown.
 """
 
+from functools import lru_cache
+
 import numpy as np
 
 from materials.density import Density, Kind
@@ -149,6 +151,25 @@ def void_volume(screw, halo):
         profile = core + deep * np.minimum(rise, fall)
     profile = np.where(z >= -screw.depth, profile, 0.0)
     return float(np.pi * np.trapezoid(np.maximum(halo.outer_radius(z) ** 2 - profile**2, 0.0), z))
+
+
+def lab_vertebra(specimen, first_diameter=None):
+    """The vertebra of the specification `specimen` as the mesh maker takes it."""
+    way = specimen.trajectory
+    return lab.Vertebra(specimen.level, specimen.side, way.transverse, way.sagittal, (way.offset.lateral, way.offset.cranial),
+                        first_diameter=first_diameter)
+
+
+@lru_cache(maxsize=1000)
+def way_in_bone(vertebra, diameter):
+    """How deep a screw of this diameter can go along its trajectory before its axis leaves a lab.Vertebra, mm; none finds no entry."""
+    from meshes.vertebra import VertebraShape
+
+    shape = VertebraShape(vertebra)
+    try:
+        return shape.way(*shape.frame(diameter / 2))
+    except lab.MeshError:
+        raise Unknown(f"a screw of {diameter:g} mm finds no entry") from None
 
 
 def widest_hole(specimen):

@@ -6,7 +6,7 @@ which could not be read is skipped.
 
 from math import pi, radians, tan
 
-from meshes.anatomy import level, path_length
+from meshes.anatomy import level
 from scenarios import cycling_rules
 from scenarios.protocol import (
     MARGIN,
@@ -20,15 +20,18 @@ from scenarios.protocol import (
     halos,
     lab_halo,
     lab_screw,
+    lab_vertebra,
     preset_volume,
     screws,
     void_volume,
     volume,
+    way_in_bone,
     widest_hole,
 )
 from scenarios.units import number
 
 LARGEST_BASE = 0.95  # of the pitch: some core is left between two threads
+FLOOR = 1.0  # mm of bone below a tip or a halo
 SMALLEST_TIP = 0.5  # mm, core radius at the tip
 
 
@@ -143,30 +146,31 @@ def _foam_density(scenario):
         yield ("specimen",), f"a foam block {both}"
 
 
+def _deepest(specimen, screw):
+    """(mm, what sets it): how deep a screw may go."""
+    if specimen.shape == "vertebra":
+        room = way_in_bone(lab_vertebra(specimen), screw.diameter) - FLOOR
+        return room, f"{specimen.level}, whose far cortex is {_mm(room + FLOOR)} away along this trajectory"
+    if specimen.shape == "cylinder":
+        return specimen.length - MARGIN, "the bone cylinder less a floor of 3 mm"
+    return specimen.height - MARGIN, "the foam block less a floor of 3 mm"
+
+
 def _longer_than_bone(scenario):
-    specimen = scenario.specimen
-    room, what = {
-        "vertebra": lambda: (path_length(specimen.level) - 1.0, f"the way to the anterior cortex of {specimen.level}"),
-        "cylinder": lambda: (specimen.length - MARGIN, "the bone cylinder less a floor of 3 mm"),
-        "block": lambda: (specimen.height - MARGIN, "the foam block less a floor of 3 mm"),
-    }[specimen.shape]()
     for path, screw in screws(scenario):
+        room, what = _deepest(scenario.specimen, screw)
         if depth(screw) > room:
             name = "length" if screw.insertion_depth is None else "insertion_depth"
             yield _where(path, screw, name), (
-                f"the screw is longer than the bone: {_mm(depth(screw))} in {what}, {_mm(room)}; "
+                f"the screw is longer than the bone: {_mm(depth(screw))} in {what}, {_mm(room)} at most; "
                 f"use a shorter screw or give a smaller `insertion_depth`"
             )
 
 
 def _halo_longer_than_bone(scenario):
     specimen = scenario.specimen
-    room = {
-        "vertebra": lambda: path_length(specimen.level) - 1.0,
-        "cylinder": lambda: specimen.length - 1.0,
-        "block": lambda: specimen.height - 1.0,
-    }[specimen.shape]()
     for i, halo, screw in halos(scenario):
+        room = _deepest(specimen, screw)[0] + (0.0 if specimen.shape == "vertebra" else MARGIN - FLOOR)
         if depth(screw) + halo.thickness > room >= depth(screw):
             yield ("protocol", i, "halo", "thickness"), (
                 f"a halo of {_mm(halo.thickness)} round the tip, {_mm(depth(screw))} deep, breaks out of the bone; "

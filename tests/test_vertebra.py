@@ -10,6 +10,7 @@ from meshes.anatomy import ORDER, level
 from meshes.labmesh import REGIONS, cell_volumes
 from meshes.specimen import Broken, Cement, Fenestration, Halo, MeshError, Resolution, Screw, Vertebra
 from meshes.vertebra import VertebraShape
+from scenarios.protocol import way_in_bone
 
 COARSE = Resolution(1.2, 2.0, 7.0, 8)
 FITS = {"T": Screw(4.0, 25.0, 2.0, 2.8), "L": Screw(6.5, 40.0, 2.75, 4.5), "S": Screw(6.5, 35.0, 2.75, 4.5)}
@@ -129,6 +130,21 @@ def test_the_shell_of_a_meshed_vertebra(l3):
 def test_too_thick_a_screw_is_refused(name, screw):
     with pytest.raises(MeshError, match="breaches|no flat entry"):
         meshes.build(Vertebra(name), screw, None, None, COARSE, "threaded3d")
+
+
+@pytest.mark.parametrize("name", ["T8", "L3", "S1"])
+def test_a_screw_may_be_as_long_as_the_way_through_its_vertebra(name):
+    """The check of scenarios asks the shape: a screw 4 mm shorter than the way fits, one as long as it does not."""
+    thin = 4.5 if name[0] == "T" else 6.5
+    way = way_in_bone(Vertebra(name), thin)
+    assert {"T8": 44.0, "L3": 56.0, "S1": 65.0}[name] < way < 75.0
+    R, origin = VertebraShape(Vertebra(name)).frame(thin / 2)
+    depths, radii = VertebraShape(Vertebra(name)).clearance(R, origin, 90.0)
+    assert way == pytest.approx(depths[radii > 0][-1], abs=0.5)
+    if name == "L3":
+        meshes.build(Vertebra(name), Screw(thin, way - 4.0, 2.75, 4.5), None, None, COARSE, "threaded3d")
+        with pytest.raises(MeshError, match="breaches"):
+            meshes.build(Vertebra(name), Screw(thin, way, 2.75, 4.5), None, None, COARSE, "threaded3d")
 
 
 def test_cement_round_the_tip_stays_behind_the_front_of_the_body():
