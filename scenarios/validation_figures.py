@@ -154,7 +154,7 @@ def forest(points, stem):
         ticks.append(plain(f"{p['study']}: {p['what']}"))
     ax.axvline(1, color="#444444", linewidth=0.8)
     ax.set_yticks([-row for row in range(len(points))], ticks, fontsize=8)
-    ax.set(xlabel="ratio: bar measured with ±20 %, point predicted with interval", xscale="log")
+    ax.set(xlabel="ratio\nbar: measured with ±20 %, point: predicted with interval", xscale="log")
     ax.xaxis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%g"))
     ax.xaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
     ax.set_xticks([x for x in (0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5) if ax.get_xlim()[0] <= x <= ax.get_xlim()[1]])
