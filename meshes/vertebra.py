@@ -166,10 +166,10 @@ class VertebraShape:
         angle = np.linspace(0, 2 * np.pi, 24, endpoint=False)
         disc = np.concatenate([np.stack([f * np.cos(angle), f * np.sin(angle), 0 * angle], 1) for f in (0.5, 1.0)])
         disc = np.vstack([[0, 0, 0], disc * entry_radius])
-        for s in np.arange(45.0, -4.0, -0.25):
-            origin = start + s * z
-            if np.all(self.sdf(disc @ R.T + origin) < -0.3):
-                return R, origin
+        origins = start + np.arange(45.0, -4.0, -0.25)[:, None] * z
+        inside = self.sdf((disc @ R.T + origins[:, None]).reshape(-1, 3)).reshape(len(origins), -1) < -0.3
+        if (within := inside.all(axis=1)).any():
+            return R, origins[np.argmax(within)]
         raise MeshError(f"no flat entry of {2 * entry_radius:.1f} mm diameter is found on {way.level} along this"
                         " trajectory; use a thinner screw or another trajectory")
 

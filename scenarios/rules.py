@@ -146,31 +146,30 @@ def _foam_density(scenario):
         yield ("specimen",), f"a foam block {both}"
 
 
-def _deepest(specimen, screw):
-    """(mm, what sets it): how deep a screw may go."""
+def _bone_ahead(specimen, screw):
+    """(mm of bone along the screw axis, mm of it that a screw leaves, what that is)."""
     if specimen.shape == "vertebra":
-        room = way_in_bone(lab_vertebra(specimen), screw.diameter) - FLOOR
-        return room, f"{specimen.level}, whose far cortex is {_mm(room + FLOOR)} away along this trajectory"
+        way = way_in_bone(lab_vertebra(specimen), screw.diameter)
+        return way, FLOOR, f"{specimen.level}, whose far cortex is {_mm(way)} away along this trajectory"
     if specimen.shape == "cylinder":
-        return specimen.length - MARGIN, "the bone cylinder less a floor of 3 mm"
-    return specimen.height - MARGIN, "the foam block less a floor of 3 mm"
+        return specimen.length, MARGIN, f"the bone cylinder less a floor of {_mm(MARGIN)}"
+    return specimen.height, MARGIN, f"the foam block less a floor of {_mm(MARGIN)}"
 
 
 def _longer_than_bone(scenario):
     for path, screw in screws(scenario):
-        room, what = _deepest(scenario.specimen, screw)
-        if depth(screw) > room:
+        bone, floor, what = _bone_ahead(scenario.specimen, screw)
+        if depth(screw) > bone - floor:
             name = "length" if screw.insertion_depth is None else "insertion_depth"
             yield _where(path, screw, name), (
-                f"the screw is longer than the bone: {_mm(depth(screw))} in {what}, {_mm(room)} at most; "
+                f"the screw is longer than the bone: {_mm(depth(screw))} in {what}, {_mm(bone - floor)} at most; "
                 f"use a shorter screw or give a smaller `insertion_depth`"
             )
 
 
 def _halo_longer_than_bone(scenario):
-    specimen = scenario.specimen
     for i, halo, screw in halos(scenario):
-        room = _deepest(specimen, screw)[0] + (0.0 if specimen.shape == "vertebra" else MARGIN - FLOOR)
+        room = _bone_ahead(scenario.specimen, screw)[0] - FLOOR
         if depth(screw) + halo.thickness > room >= depth(screw):
             yield ("protocol", i, "halo", "thickness"), (
                 f"a halo of {_mm(halo.thickness)} round the tip, {_mm(depth(screw))} deep, breaks out of the bone; "
