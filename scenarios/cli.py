@@ -156,7 +156,7 @@ def validate(
                      help="Runs of each arm for the interval of its prediction; by default 4 of axisymmetric arms (seconds each) "
                           "and none of others (minutes to an hour each), whose predictions are then marked as having no interval."),
     ] = None,
-    run: Annotated[bool, typer.Option("--run/--no-run", help="Run what is missing, or use only what is there and what the repository publishes.")] = True,
+    run: Annotated[bool, typer.Option("--run/--no-run", help="Run what is missing, or use only what is there and what the repository publishes, with its samples and wrong models.")] = True,
     ablation: Annotated[
         bool, typer.Option("--ablation", help="Run deliberately wrong models as well, and say how much worse they are.")
     ] = False,

@@ -26,7 +26,7 @@ from scenarios.trouble import BadInput, Environment
 from scenarios.variation import varied
 
 SHIPPED = ROOT / "benchmarks" / "cadaveric" / "studies"
-FLAT_SAMPLES = 4  # of an axisymmetric arm, which takes seconds; a solid one takes minutes, so it is sampled on request only
+SAMPLES = 4  # of an axisymmetric arm, which takes seconds; a solid one takes minutes, so it is sampled on request only
 RATIOS = "ratios"
 WORSE = 1.0  # percentage points by which a wrong model must miss more to be called worse
 
@@ -35,8 +35,9 @@ def validate(files=(), out=None, ranks=None, resolution=None, samples=None, run=
     """Compare studies with simulations of them; returns the content of validation.json.
 
     files: paths of studies, or names of shipped ones; none: all that are shipped; out: directory, by default
-    results/validation; samples: of the open inputs, for each arm (None: 4 of axisymmetric arms, none of others); run:
-    False uses only results that are there, and those that the repository publishes; ablation: each study with deliberately wrong models as well.
+    results/validation; samples: of the open inputs, for each arm (None: 4 of axisymmetric arms, none of others); ablation: each
+    study with deliberately wrong models as well; run: False uses only what is there or the repository publishes, of that 4
+    samples of every arm and the wrong models too.
     Raises BadInput if any study has anything wrong with it, before the first run.
     """
     begun = time.monotonic()
@@ -49,9 +50,9 @@ def validate(files=(), out=None, ranks=None, resolution=None, samples=None, run=
         raise BadInput(f"{out} exists and is not a validation; name another place with --out")
     (out / "runs").mkdir(parents=True, exist_ok=True)
 
-    variants = {"": {}} | ({name: {name: True} for name in ABLATIONS} if ablation else {})
+    variants = {"": {}} | ({name: {name: True} for name in ABLATIONS} if ablation or not run else {})
     plans = {
-        (study.name, name): _plans(study, folder, out / "runs", resolution, samples, edits)
+        (study.name, name): _plans(study, folder, out / "runs", resolution, samples, edits, run)
         for study, folder in studies
         for name, edits in variants.items()
     }
@@ -87,7 +88,7 @@ def validate(files=(), out=None, ranks=None, resolution=None, samples=None, run=
     content["points"] = [point.row() for point in points]
     content["agreement"] = groups(points)
     content["ranking"] = [ranking for (_, name), (_, ranking) in found.items() if not name and ranking]
-    content["ablation"] = ablations(found) if ablation else []
+    content["ablation"] = ablations(found)
     content["commits"] = _commits(every)
     content["seconds_simulated"] = _seconds(every)
     content["seconds_here"] = round(time.monotonic() - begun, 1)
@@ -115,15 +116,15 @@ def _loaded(files):
     return found
 
 
-def _plans(study, folder, runs, resolution, samples, edits):
-    """[case_runs.Planned] of a study: arms, their samples, and the rows of its table."""
+def _plans(study, folder, runs, resolution, samples, edits, run):
+    """[case_runs.Planned] of a study: arms, their samples, and the rows of its table. run: whether what is missing will be run."""
     found = []
     for arm in study.arms:
         nominal = case_runs.planned(Case(study.name, arm, arm_text(study, folder, arm)), runs, resolution, edits)
         found.append(nominal)
         if edits:
             continue  # a wrong model is judged by its nominal predictions
-        count = samples if samples is not None else FLAT_SAMPLES if nominal.scenario.model == "axisymmetric" else 0
+        count = samples if samples is not None else SAMPLES if nominal.scenario.model == "axisymmetric" or not run else 0
         found += [case_runs.planned(case, runs, resolution) for case in open_inputs.cases(study, folder, arm, count)]
     for row in specimen_table.read(study, folder) if study.specimens else ():
         text = varied(arm_text(study, folder, row.arm), row.changes | {"name": f"{study.name}, {row.name}"[:80]})
@@ -241,16 +242,17 @@ def ablations(found):
             if variant == name and ranking and ranking["role"] == "validation":
                 own = found[study, ""][1]["outcome"]
                 right += [(own[pair], other) for pair, other in ranking["outcome"].items() if None not in (own[pair], other)]
-        rows.append(
-            {
-                "model": ABLATIONS[name][0],
-                "group": "pairs in the right order",
-                "points": len(right),
-                "right_own": sum(own for own, _ in right),
-                "right": sum(other for _, other in right),
-                "says": "",
-            }
-        )
+        if right:
+            rows.append(
+                {
+                    "model": ABLATIONS[name][0],
+                    "group": "pairs in the right order",
+                    "points": len(right),
+                    "right_own": sum(own for own, _ in right),
+                    "right": sum(other for _, other in right),
+                    "says": "",
+                }
+            )
     return rows
 
 

@@ -243,7 +243,7 @@ def test_validate_end_to_end(tmp_path, monkeypatch):
     assert links == [f"runs/{point['runs']}/result.json"] and (shown / links[0]).exists()
     assert {path.name for path in (shown / "runs").iterdir()} == {run["run"] for run in runs}
     monkeypatch.setattr(case_runs, "PUBLISHED", shown / "runs")
-    again = validation.validate([file], tmp_path / "again", samples=1, run=False, ablation=True)
+    again = validation.validate([file], tmp_path / "again", samples=1, run=False)
     assert again["points"] == content["points"] and again["ablation"] == content["ablation"], "the repository's results are enough"
     assert again["commits"] == content["commits"]
 
