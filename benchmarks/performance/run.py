@@ -1,18 +1,19 @@
 """What runs cost: seconds by phase, memory, ranks, mesh sizes, start-up; and an elastic solve beside CalculiX.
 
-    python benchmarks/performance/run.py                            everything (an hour on two cores)
+    python benchmarks/performance/run.py                            everything (an hour and a half on two cores)
     python benchmarks/performance/run.py startup flat elastic       only some parts
     python benchmarks/performance/run.py scenarios FILE.yaml ...    other scenarios
 
 Parts: startup (--help, check), flat (axisymmetric runs on five meshes), scenarios (each file on 1 and 2 ranks at the
 resolution it names), meshes (each file on coarse, standard and fine), elastic (one linear problem, halofix and
-CalculiX). Standard library only: it also runs outside the environment, where CalculiX is, and then starts Python inside
+CalculiX), sweep (a thousand trivial cases: what the engine costs beside them; half an hour on two cores). Standard library only: it also runs outside the environment, where CalculiX is, and then starts Python inside
 by --python COMMAND. CalculiX is `ccx` on PATH (Debian: apt install calculix-ccx).
 
 Writes performance_<part>.csv and performance.md beside this file; parts that are not run keep their last tables.
 """
 
 import argparse
+import csv
 import json
 import os
 import shlex
@@ -36,8 +37,17 @@ PARTS = {
     "scenarios": "Scenarios on one and two ranks",
     "meshes": "Scenarios on three meshes",
     "elastic": "Linear elastic solve beside CalculiX",
+    "sweep": "A sweep of trivial cases",
 }
 FILES = ("scenarios/cylinder_native.yaml", "scenarios/native.yaml")
+SWEEP = """\
+scenario: {root}/scenarios/cylinder_native.yaml
+resolution: coarse
+parameters:
+  specimen.bmd: {{from: 60 mg/cm^3, to: 120 mg/cm^3, steps: {cases}}}
+  protocol.pullout.stop.displacement: [0.02 mm]
+design: grid
+"""
 
 
 def run(command, environment=None, folder=ROOT):
@@ -179,6 +189,25 @@ def _calculix(folder):
         yield row
 
 
+def sweep(python, cases):
+    """Two steps of an axisymmetric pull, `cases` times: what they cost beside the solver, and whether each is there once."""
+    with tempfile.TemporaryDirectory() as folder:
+        file, target = Path(folder) / "trivial.yaml", Path(folder) / "sweep"
+        file.write_text(SWEEP.format(root=ROOT, cases=cases))
+        wall, _, _ = run([*python, "-m", "scenarios.cli", "sweep", str(file), "--out", str(target)])
+        with open(target / "table.csv", newline="") as stream:
+            table = [row["case"] for row in csv.DictReader(stream)]
+        outcomes = [json.loads(path.read_text()) for path in (target / "outcomes").glob("*.json")]
+        solved = [path.read_text().count(": solving\n") for path in (target / "cases").glob("*/log")]
+    cores = len(os.sched_getaffinity(0))
+    inside = sum(outcome["seconds"] for outcome in outcomes)
+    solver = sum(outcome["result"]["seconds_total"] for outcome in outcomes)
+    return [{"cases": cases, "completed": sum(outcome["status"] == "completed" for outcome in outcomes),
+             "rows missing": cases - len(set(table)), "rows twice": len(table) - len(set(table)),
+             "solved twice": sum(count > 1 for count in solved), "cores": cores, "wall s": wall, "case s": inside / cases,
+             "of it solver s": solver / cases, "engine s a case": (cores * wall - inside) / cases}]
+
+
 def version():
     return subprocess.run(["ccx", "-v"], capture_output=True, text=True).stdout.split()[-1]
 
@@ -187,6 +216,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", nargs="*", help=f"parts ({', '.join(PARTS)}) and scenario files; nothing: all parts")
     parser.add_argument("--python", default=sys.executable, help="command that starts Python in halofix's environment")
+    parser.add_argument("--cases", type=int, default=1000, help="cases of the sweep")
     parser.add_argument("--mesh", action="append", help="mesh of the elastic part, may be repeated; default: all three")
     options = parser.parse_args()
     parts = [name for name in options.what if name in PARTS] or list(PARTS)
@@ -200,6 +230,8 @@ def main():
     for part in parts:
         if part == "elastic":
             rows = elastic(python, options.mesh or ("coarse", "standard", "fine"))
+        elif part == "sweep":
+            rows = sweep(python, options.cases)
         else:
             rows = functions[part](python, files)
         tables.write(HERE / f"performance_{part}", rows, PARTS[part])
