@@ -6,8 +6,8 @@ set so that the stress at 0.2 % plastic strain is the measured yield: strength =
 
 Isthmus: denser than the body and nearly isotropic. BV/TV is 0.209, taken to belong to a normal BMD of 156 mg/cm^3, and falls with the
 0.79th power of BMD: vertebral BMD explains 63 % of isthmus BMD, so r = 0.79 is the regression slope between the
-logarithms if both scatter equally. The isthmus thus loses less than the body. Modulus and strength are those of body
-bone of that density with its fabric made isotropic (m = 1 in E_i ~ m_i^2l, sigma_i ~ m_i^2q).
+logarithms if both scatter equally. The isthmus thus loses less than the body. Modulus and strength are those of vertebral
+bone of that apparent density (Morgan 2003) with its fabric made isotropic (m = 1 in E_i ~ m_i^2l, sigma_i ~ m_i^2q).
 
 Posterior elements: the same cancellous bone inside their cortex. The 3500 MPa of spine models is a value of
 cortex and core smeared together; beside an explicit cortex it would count the shell twice and give the thread in the
@@ -20,20 +20,26 @@ from materials.law import Law, hardening, quadric
 from materials.tensors import isotropic, transversely_isotropic
 
 
+def cranio_caudal(density, warnings):
+    """Modulus and 0.2 % offset compressive yield strength (MPa) of the vertebral body along the cranio-caudal axis.
 
-def cranio_caudal(density, warnings, where="the vertebral body"):
-    """Modulus and 0.2 % offset compressive yield strength (MPa) along the cranio-caudal axis.
-
-    QCT densities go to Kopperdahl 2002 (K2HPO4 equivalent), all others to Morgan 2003 (apparent density) with
-    the yield strain of Kopperdahl and Keaveny 1998. Values outside the range of the law add a sentence to `warnings`.
+    QCT densities go to Kopperdahl 2002 (K2HPO4 equivalent), all others to Morgan 2003. Values outside the range of the
+    law add a sentence to `warnings`.
     """
+    if density.kind not in (Kind.QCT_K2HPO4, Kind.QCT_HA):
+        warnings.append("strength of the vertebral body is from the law for apparent density, which gives it 1.5 to 1.8 times "
+                        "the strength that the law for QCT density gives the same bone: do not compare forces across the two")
+        return _of_apparent(density, "the vertebral body", warnings)
     v = library.load("bone")
-    if density.kind in (Kind.QCT_K2HPO4, Kind.QCT_HA):
-        rho = v.qct_density.check(density.to(Kind.QCT_K2HPO4).value, f"bone density of {where}", warnings) / 1000
-        return v.qct_modulus * rho**v.qct_modulus_exponent, v.qct_yield * rho**v.qct_yield_exponent
+    rho = v.qct_density.check(density.to(Kind.QCT_K2HPO4).value, "bone density of the vertebral body", warnings) / 1000
+    return v.qct_modulus * rho**v.qct_modulus_exponent, v.qct_yield * rho**v.qct_yield_exponent
+
+
+def _of_apparent(density, where, warnings):
+    """Modulus and 0.2 % offset yield strength (MPa) along the main axis: Morgan 2003 (apparent density) with the yield
+    strain of Kopperdahl and Keaveny 1998."""
+    v = library.load("bone")
     rho = v.apparent_density.check(density.to(Kind.APPARENT).value, f"bone density of {where}", warnings) / 1000
-    warnings.append(f"strength of {where} is from the law for apparent density, which gives bone of the vertebral body 1.5 to 1.8 times "
-                    "the strength that the law for QCT density gives the same bone: do not compare forces across the two")
     modulus = v.apparent_modulus * rho**v.apparent_modulus_exponent
     return modulus, modulus * (v.compressive_yield_strain - fatigue.OFFSET)
 
@@ -52,10 +58,16 @@ def _law(name, stiffness, yield_strength, F, f, bvtv, sources):
                                                               "densification_strain", "densification_modulus"))
 
 
+APPARENT = "apparent_modulus", "compressive_yield_strain"
+
+
 def _density_sources(density):
-    keys = ("qct_modulus", "qct_yield") if density.kind in (Kind.QCT_K2HPO4, Kind.QCT_HA) \
-        else ("apparent_modulus", "compressive_yield_strain")
-    return library.sources("bone", *keys) | {"density": f"{density.value:g} {density.kind}, as given"}
+    keys = ("qct_modulus", "qct_yield") if density.kind in (Kind.QCT_K2HPO4, Kind.QCT_HA) else APPARENT
+    return library.sources("bone", *keys) | _given(density)
+
+
+def _given(density):
+    return {"density": f"{density.value:g} {density.kind}, as given"}
 
 
 def trabecular(density, warnings):
@@ -90,13 +102,13 @@ def isotropic_fabric():
 def pedicle(density, warnings, name="pedicle"):
     """Law of the pedicle isthmus beside a body of `density`; isotropic elasticity, shear strength free about z."""
     v = library.load("bone")
-    kind = density.kind if density.kind in (Kind.QCT_K2HPO4, Kind.QCT_HA) else Kind.APPARENT
-    modulus, strength = cranio_caudal(isthmus_density(density).to(kind), warnings, "the pedicle isthmus")
+    # what was measured there is BV/TV: the way through a QCT phantom would take a third of the strength on uncertain conversions
+    modulus, strength = _of_apparent(isthmus_density(density), "the pedicle isthmus", warnings)
     stiffer, stronger = isotropic_fabric()
     F, f = quadric(v.tension_ratio, v.shear_ratio, v.interaction_isotropic, v.interaction_isotropic)
     return _law(name, isotropic(modulus * stiffer, v.poisson_isotropic), strength * stronger, F, f,
-                isthmus_density(density).value, _density_sources(density) | library.sources(
-                    "bone", "isthmus_bvtv", "isthmus_correlation", "normal_bmd", "fabric_modulus_exponent",
+                isthmus_density(density).value, _given(density) | library.sources(
+                    "bone", *APPARENT, "isthmus_bvtv", "isthmus_correlation", "normal_bmd", "fabric_modulus_exponent",
                     "fabric_strength_exponent", "interaction_isotropic"))
 
 

@@ -121,15 +121,9 @@ def _specimen(scenario, screw):
     if given.shape == "cylinder":
         return lab.Cylinder(given.diameter, given.length)
     if given.shape == "block":
-        return lab.Block(given.width, given.height, ring_inner_diameter(scenario))
+        return lab.Block(given.width, given.height, protocol.ring_inner_diameter(scenario))
     first = scenario.screw.diameter
     return protocol.lab_vertebra(given, first if screw.diameter != first else None)
-
-
-def ring_inner_diameter(scenario):
-    """Inner diameter of the support ring, mm: as given, else five times the screw's (ASTM F543 Annex A3)."""
-    ring = scenario.fixture.ring_inner_diameter
-    return 5 * scenario.screw.diameter if ring is None else ring
 
 
 def problem(scenario, stage, made, mesh):

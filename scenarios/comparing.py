@@ -69,11 +69,12 @@ class Point:
 
 
 class Outcomes:
-    """Results of one study's cases. plans: [case_runs.Planned]."""
+    """Results of one study's cases. plans: [case_runs.Planned]; failed: {directory of a run: why there is no result}."""
 
-    def __init__(self, plans):
+    def __init__(self, plans, failed=()):
         self.plans = {(p.case.arm, p.case.specimen, p.case.sample): p for p in plans}
         self.results = {key: plan.result for key, plan in self.plans.items()}
+        self.failed = dict(failed)
 
     def plan(self, arm, specimen=None, sample=None):
         # a sample that changes nothing in this arm is not a case of its own
@@ -84,7 +85,7 @@ class Outcomes:
         key = (arm, specimen, sample) if (arm, specimen, sample) in self.plans else (arm, specimen, None)
         result = self.results.get(key)
         if result is None:
-            return None, "not run"
+            return None, self.failed.get(self.plans[key].directory, "not run") if key in self.plans else "not run"
         return outcome_of(result.summary, outcome)
 
     def sampled(self, arms):

@@ -18,7 +18,7 @@ from scenarios.provenance import git_state, version
 from scenarios.page import rendered
 from scenarios.solve import ROOT
 from scenarios.trouble import BadInput
-from scenarios.validation_report import number
+from scenarios.tables import number
 
 USUAL = ("validation", "verify")  # folders of results/ that are looked into unless others are named
 CONTEXT = (

@@ -7,7 +7,9 @@ head; then 4, 2 and 1, of which the graver one counts. Angles and axial motion b
 """
 
 from pathlib import Path
+from zipfile import BadZipFile
 
+from meshio import ReadError
 import numpy as np
 
 from meshes import labmesh
@@ -131,7 +133,7 @@ def _at_peak(directory, problem):
         _, fields = resultdir.fields(directory)
         with np.load(directory / "mesh.npz", allow_pickle=False) as data:
             points, cells, region = data["points"], data["cells"], data["region"]
-    except Exception:  # a damaged file: the verdict then rests on the curve
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile, ReadError):  # a damaged file: the verdict then rests on the curve
         return None, None, None
     yielded = np.where(fields["plastic_strain"] > YIELDED, cell_volumes(points, cells), 0.0)
     bone, cement = (float(yielded[np.isin(region, kind)].sum()) for kind in (BONE, CEMENT))

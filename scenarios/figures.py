@@ -1,4 +1,4 @@
-"""Figures of runs and comparisons: `python -m scenarios.figures DIR` writes DIR/figures/*.png.
+"""Figures of runs and comparisons, DIR/figures/*.png.
 
 A pullout: curve (force over displacement); a cyclic test: cycles, reference, static, halo. Both: cut (what was
 tested), peak (damage and plastic strain), mesh. A comparison, and a run that cycles more than once: cycles, reference,
@@ -27,7 +27,6 @@ from scenarios.style import (
     CORTEX_COLOUR, RC, REGION_COLOURS, REGION_LAYERS, REGION_WORDS, RUN_MARKERS, plain,
     run_style,
 )
-from scenarios.trouble import BadInput
 
 plt.rcParams.update(RC)
 DIRECTIONS = (("left", (1, 0, 0)), ("right", (-1, 0, 0)), ("posterior", (0, 1, 0)), ("anterior", (0, -1, 0)),
@@ -396,25 +395,3 @@ def comparison_figures(results, folder):
         made["curves"] = _attempt("force-displacement figure", curves, results, folder / "curves.png")
     made["peaks"] = _attempt("figure of the peaks", peaks, results, folder / "peaks.png")
     return {what: path for what, path in made.items() if path}
-
-
-def main(argv):
-    if len(argv) != 1:
-        print("usage: python -m scenarios.figures DIR", file=sys.stderr)
-        return 2
-    directory = Path(argv[0])
-    try:
-        found = resultdir.runs(directory)
-    except BadInput as error:
-        print(error, file=sys.stderr)
-        return 2
-    made = [path for run in found for step in run.solved for path in step_figures(step).values()]
-    if (directory / "comparison.csv").exists() or len(found[0].of_kind("cycle")) > 1:
-        made += comparison_figures(found, directory / "figures").values()
-    for path in made:
-        print(path)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -16,7 +16,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from scenarios import protocol, rules, spec
 from scenarios.document import Problem, read_document
 from scenarios.trouble import BadInput
-from scenarios.units import Quantity, shorten
+from scenarios.units import Quantity, describe, shorten
 
 # Words that users will try because they make sense in a lab, and what to do about them today.
 NOT_YET = {
@@ -35,7 +35,7 @@ class BadScenario(BadInput):
     """A scenario that cannot be run. problems: [Problem]; str() is what the user reads."""
 
     def __init__(self, file, problems):
-        self.file, self.problems = str(file), problems
+        self.problems = problems
         super().__init__("\n".join(problem.text(file) for problem in problems))
 
 
@@ -43,7 +43,6 @@ class BadScenario(BadInput):
 class Reading:
     """A file as read: scenario (None if there are problems), problems and warnings in the order of the lines."""
 
-    file: Path
     scenario: spec.Scenario | None
     problems: list
     warnings: list
@@ -96,7 +95,7 @@ def judged(document, file):
             warnings = [Problem(tuple(path), document.line(path), text) for path, text in rules.warnings(scenario)]
         scenario = scenario and scenario.named(Path(file).stem)
     problems = sorted(document.problems, key=lambda p: p.line)
-    return Reading(Path(file), None if problems else scenario, problems, warnings, document.text)
+    return Reading(None if problems else scenario, problems, warnings, document.text)
 
 
 class _Schema(GenerateJsonSchema):
@@ -184,16 +183,6 @@ def wrong_kind(kind, item, value, path):
     return item["msg"]
 
 
-def describe(value):
-    if isinstance(value, dict):
-        return "a mapping"
-    if isinstance(value, list):
-        return "a list"
-    if isinstance(value, bool):
-        return f"`{str(value).lower()}`"
-    return f"`{shorten(str(value))}`" if value is not None else "nothing"
-
-
 def did_you_mean(word, words):
     """' (did you mean `x`?)' if one of `words` is like `word`, else ''."""
     by_lower = {w.lower(): w for w in map(str, words)}
@@ -276,7 +265,7 @@ class Partial:
         self.model, self.values = model, values
 
     def __getattr__(self, name):
-        # hasattr must keep working (step_kind asks), hence an Unknown that is an AttributeError as well.
+        # hasattr and getattr with a default must keep working, hence an Unknown that is an AttributeError as well.
         try:
             return self.values[name]
         except KeyError:

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import jinja2
 
+from scenarios import files
+
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -14,9 +16,7 @@ def rendered(directory, template, **content):
                                      lstrip_blocks=True, undefined=jinja2.StrictUndefined)
     page = environment.get_template(template).render(style=(TEMPLATES / "report.css").read_text(), **content)
     path = directory / "report.html"
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(page, encoding="utf-8")
-    temporary.rename(path)
+    files.replace(path, page)
     return path
 
 

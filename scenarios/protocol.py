@@ -12,7 +12,7 @@ from meshes import specimen as lab
 from meshes.anatomy import level
 from scenarios.spec import FOAM_GRADES
 
-
+HOLDS = {"vertebra": "potted", "cylinder": "side", "block": "support_ring"}  # how a specimen of each shape is held
 MARGIN = 3.0  # mm of specimen left between a hole and its outer surface
 
 
@@ -177,3 +177,9 @@ def widest_hole(specimen):
     if specimen.shape == "vertebra":
         return level(specimen.level).pedicle_width
     return (specimen.diameter if specimen.shape == "cylinder" else specimen.width) - 2 * MARGIN
+
+
+def ring_inner_diameter(scenario):
+    """Inner diameter of the support ring, mm: as given, else five times the screw's (ASTM F543 Annex A3)."""
+    ring = scenario.fixture.ring_inner_diameter
+    return 5 * scenario.screw.diameter if ring is None else ring

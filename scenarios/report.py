@@ -1,10 +1,9 @@
-"""report.html of a run or a comparison, in one file with its figures: `python -m scenarios.report DIR`.
+"""report.html of a run or a comparison, in one file with its figures.
 
 Reads result directories only. Figures that are older than their result are drawn anew.
 """
 
 from pathlib import Path
-import sys
 
 import numpy as np
 
@@ -218,20 +217,3 @@ def _attempt(make, *arguments):
         return make(*arguments)
     except (KeyError, TypeError, ValueError):
         return ""
-
-
-def main(argv):
-    if len(argv) != 1:
-        print("usage: python -m scenarios.report DIR", file=sys.stderr)
-        return 2
-    directory = Path(argv[0])
-    try:
-        print((comparison if (directory / "comparison.csv").exists() else single)(directory))
-    except BadInput as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -84,9 +84,8 @@ def _quantity(annotation):
 def _known(scenario):
     """{path: (value, source)} of what a default leaves open and the specimen, the table or the screw settles."""
     specimen, fixture, found = scenario.specimen, scenario.fixture, {}
-    hold = {"vertebra": "potted", "cylinder": "side", "block": "support_ring"}[specimen.shape]
     if fixture.hold is None:
-        found["fixture", "hold"] = hold, None
+        found["fixture", "hold"] = protocol.HOLDS[specimen.shape], None
     if specimen.shape == "vertebra":
         for name in ("transverse", "sagittal"):
             if getattr(specimen.trajectory, name) is None:
@@ -96,7 +95,7 @@ def _known(scenario):
     if specimen.shape != "block":
         found["fixture", "ring_inner_diameter"] = None, "default: there is no ring"
     else:
-        found["fixture", "ring_inner_diameter"] = assemble.ring_inner_diameter(scenario), None
+        found["fixture", "ring_inner_diameter"] = protocol.ring_inner_diameter(scenario), None
         found["specimen", "density"] = protocol.foam_density(specimen), None
     for path, screw in protocol.screws(scenario):
         if screw.insertion_depth is None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from scenarios.result import NUMBERS, Comparison, Result
 
@@ -59,7 +60,7 @@ class Run(Result):
         """resolved.yaml as nested dicts; leaves are {value, unit, source}."""
         try:
             return YAML(typ="safe").load(self.directory / "resolved.yaml") or {}
-        except Exception:  # a report must come out whatever state the run left
+        except (OSError, ValueError, YAMLError):  # a report must come out whatever state the run left
             return {}
 
 

@@ -9,6 +9,7 @@ from math import pi, radians, tan
 from meshes.anatomy import level
 from scenarios import cycling_rules
 from scenarios.protocol import (
+    HOLDS,
     MARGIN,
     Revised,
     Unknown,
@@ -22,6 +23,7 @@ from scenarios.protocol import (
     lab_screw,
     lab_vertebra,
     preset_volume,
+    ring_inner_diameter,
     screws,
     void_volume,
     volume,
@@ -110,7 +112,7 @@ def _depth(scenario):
             )
 
 
-def _two_threads(scenario):
+def _three_threads(scenario):
     for path, screw in screws(scenario):
         if screw.thread == "annular" and depth(screw) < 3 * screw.pitch:
             yield _where(path, screw, "pitch"), (
@@ -206,7 +208,7 @@ def _halo_wider_than_bone(scenario):
 
 def _fixture(scenario):
     fixture, shape = scenario.fixture, scenario.specimen.shape
-    fits = {"vertebra": "potted", "cylinder": "side", "block": "support_ring"}[shape]
+    fits = HOLDS[shape]
     name = {"vertebra": "vertebra", "cylinder": "bone cylinder", "block": "foam block"}[shape]
     if fixture.hold not in (None, fits):
         yield ("fixture", "hold"), f"a {name} cannot be held by `{fixture.hold}`; allowed: {fits}, or leave it out"
@@ -215,7 +217,7 @@ def _fixture(scenario):
         yield ("fixture", "ring_inner_diameter"), f"a {name} is not held by a ring; leave it out"
     if shape == "block":
         thickest = max(screw.diameter for _, screw in screws(scenario))
-        inner = 5 * scenario.screw.diameter if ring is None else ring
+        inner = ring_inner_diameter(scenario)
         if inner <= thickest + 2:
             yield ("fixture", "ring_inner_diameter"), (
                 f"the screw ({_mm(thickest)}) does not come out through a ring of {_mm(inner)}; "
@@ -407,7 +409,7 @@ _RULES = [
     _tip,
     _pitch,
     _depth,
-    _two_threads,
+    _three_threads,
     _fenestration,
     _foam_density,
     _longer_than_bone,

@@ -21,12 +21,13 @@ import time
 import traceback
 
 from materials.ablation import edited
-from scenarios import resultdir, solve as solver
+from scenarios import files, protocol, resultdir, solve as solver
 from scenarios.assemble import Made, broken_bone, halo_made, mesh_key, parts, problem, stages, untouched
 from scenarios.document import Problem
 from scenarios.failure import judge
 from scenarios.loader import BadScenario, read
 from scenarios.progress import progress
+from scenarios.provenance import provenance
 from scenarios.result import SCHEMA, Result
 from scenarios.shared import Shared, keep, link_mesh, link_test, take
 from scenarios.trouble import BadInput, Environment
@@ -87,7 +88,7 @@ def resume(directory, ranks=None, cache=None, reported=True):
 def carried_out(path, scenario, text, final, how, spare=False):
     """The Result of a checked scenario in directory `final`; spare: see `_directory`."""
     with _directory(final, spare=spare) as directory:
-        _write_inputs(directory, path, scenario, text, how.resolution)
+        _write_inputs(directory, scenario, text, how.resolution)
         _carry_out(path, scenario, directory, how)
     aside = _aside(final)
     return Result(aside if spare and _completed(final) and aside.is_dir() else final)
@@ -97,7 +98,7 @@ def _carry_out(path, scenario, directory, how):
     """All steps of a run that are not done yet, then its summary and report, in `directory`."""
     ranks = how.ranks or solver.usual_ranks(scenario.model)
     options = {name: value for name, value in (("resolution", how.resolution), ("edits", how.edits)) if value}
-    _write_json(directory / "provenance.json", _provenance(directory, ranks, options))
+    _write_json(directory / "provenance.json", provenance(directory, ranks, options))
     with progress(directory_name(scenario.name)) as show:
         begun = time.monotonic()
         outcome = {"status": "failed", "reason": "", "steps": []}
@@ -126,14 +127,14 @@ def _carry_out(path, scenario, directory, how):
         outcome["seconds_wall"] = round(time.monotonic() - begun, 1)
         _write_json(directory / "result.json", _summary(scenario, outcome))
         if how.reported:
-            _write_json(directory / "provenance.json", _provenance(directory, ranks, options))
+            _write_json(directory / "provenance.json", provenance(directory, ranks, options))
             show.stage("reporting")
             write_report(directory)
     if outcome["status"] == "completed":
         for stage in stages(scenario):  # states are large, and a run that is complete has no use for them
             for name in ("end.npz", "checkpoint.npz"):
                 (directory / stage.folder / name).unlink(missing_ok=True)
-    _write_json(directory / "provenance.json", _provenance(directory, ranks, options))
+    _write_json(directory / "provenance.json", provenance(directory, ranks, options))
 
 
 def mesh(path, out=None, resolution=None, export=None):
@@ -146,7 +147,7 @@ def mesh(path, out=None, resolution=None, export=None):
     if export is not None and not Path(export).resolve().parent.is_dir():
         raise BadInput(f"{export}: there is no directory {Path(export).parent} to write the mesh to")
     with _directory(final, mark="mesh.json") as directory:
-        _write_inputs(directory, path, scenario, text, resolution)
+        _write_inputs(directory, scenario, text, resolution)
         _, lab_mesh = _mesh(path, scenario, stages(scenario)[0], directory)
         _write_json(directory / "mesh.json", lab_mesh.info)
         if export is not None:
@@ -187,10 +188,15 @@ def directory_name(name):
 # -- pieces ------------------------------------------------------------------------------------------------------------
 
 
+def check_resolution(name):
+    """Raises BadInput for a `name` that no resolution has; None is left to the scenario."""
+    if name is not None and name not in RESOLUTIONS:
+        raise BadInput(f"--resolution {name} is not possible; allowed: {', '.join(RESOLUTIONS)}")
+
+
 def checked(path, resolution):
     """(Scenario, text) of a file without problems; the name is settled, the resolution replaced if asked."""
-    if resolution is not None and resolution not in RESOLUTIONS:
-        raise BadInput(f"--resolution {resolution} is not possible; allowed: {', '.join(RESOLUTIONS)}")
+    check_resolution(resolution)
     reading = read(path)
     if reading.problems:
         raise BadScenario(path, reading.problems)
@@ -248,7 +254,7 @@ def _completed(directory):
     return (_read_json(directory / "result.json") or {}).get("status") == "completed"
 
 
-def _write_inputs(directory, path, scenario, text, resolution):
+def _write_inputs(directory, scenario, text, resolution):
     from scenarios.resolved import resolved_text
 
     (directory / "scenario.yaml").write_text(text)
@@ -410,8 +416,6 @@ def _summary(scenario, outcome):
 
 def _step_summary(kind, body, scenario):
     """What a step that needs no solver has done, with units in the keys."""
-    from scenarios import protocol
-
     if kind == "halo":
         return {"thickness_mm": body.thickness, "shape": body.shape, "content": body.content}
     if kind == "augment":
@@ -420,12 +424,6 @@ def _step_summary(kind, body, scenario):
         screw = protocol.screws(scenario)[-1][1]
         return {"diameter_mm": screw.diameter, "length_mm": screw.length, "core_diameter_mm": screw.core_diameter}
     return {}
-
-
-def _provenance(directory, ranks, options):
-    from scenarios.provenance import provenance
-
-    return provenance(directory, ranks, options)
 
 
 def write_report(directory):
@@ -447,9 +445,7 @@ def serially(code, directory):
 
 
 def _write_json(file, data):
-    temporary = file.with_suffix(".tmp")
-    temporary.write_text(json.dumps(data, indent=1) + "\n")
-    temporary.rename(file)
+    files.replace(file, json.dumps(data, indent=1) + "\n")
 
 
 def _read_json(file):

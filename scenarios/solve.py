@@ -66,7 +66,7 @@ def solve(directory, ranks, on_step):
 
     Raises Interrupted once the solver has been stopped.
     """
-    with open(directory / STDERR, "wb") as messages, _terminable():
+    with open(directory / STDERR, "wb") as messages, terminable():
         # Its own session: Ctrl-C reaches us alone, and we end the whole group of ranks.
         process = subprocess.Popen(
             command(directory, ranks),
@@ -84,7 +84,7 @@ def solve(directory, ranks, on_step):
         except KeyboardInterrupt:
             raise Interrupted from None
         finally:
-            _end(process)
+            end(process, (signal.SIGTERM, signal.SIGKILL), GRACE)
 
 
 def _record(line):
@@ -97,7 +97,7 @@ def _record(line):
 
 
 @contextmanager
-def _terminable():
+def terminable():
     """SIGTERM, which batch systems send at the time limit, acts like Ctrl-C."""
 
     def stop(*_):
@@ -114,10 +114,11 @@ def _terminable():
         signal.signal(signal.SIGTERM, before)
 
 
-def _end(process):
+def end(process, signs, patience):
+    """End a process and its group by the first of `signs` that does it within `patience` seconds."""
     if process.poll() is not None:
         return
-    for sign, patience in ((signal.SIGTERM, GRACE), (signal.SIGKILL, GRACE)):
+    for sign in signs:
         try:
             os.killpg(process.pid, sign)
             process.wait(patience)

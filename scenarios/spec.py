@@ -9,11 +9,12 @@ from typing import Annotated, Literal, Union
 
 from pydantic import Discriminator, Field, Tag
 
+from meshes.anatomy import ORDER
 from scenarios.cycling import Cycle
 from scenarios.language import CHOICE, Block, default, required
 from scenarios.units import Quantity, number
 
-LEVELS = tuple(f"T{i}" for i in range(1, 13)) + tuple(f"L{i}" for i in range(1, 6)) + ("S1",)
+LEVELS = tuple(ORDER)
 # ASTM F1839: density of each grade, g/cm^3 (grade = nominal density in lb/ft^3).
 FOAM_GRADES = {5: 0.08, 10: 0.16, 12: 0.192, 15: 0.24, 20: 0.32, 25: 0.40, 30: 0.48, 35: 0.56, 40: 0.64, 50: 0.80}
 ENVELOPE = "commercial pedicle screws"

@@ -15,7 +15,7 @@ from pydantic_core import PydanticCustomError, core_schema
 
 from materials.ablation import INPUTS
 from scenarios.document import document_of
-from scenarios.result import NUMBERS
+from scenarios.result import NUMBERS, WORDS
 from scenarios.spec import (
     LEVELS,
     BmdKind,
@@ -30,13 +30,13 @@ from scenarios.spec import (
     required,
 )
 from scenarios.trouble import BadInput
-from scenarios.units import Quantity, number
-from scenarios.variation import varied
+from scenarios.units import Quantity, number, refused
+from scenarios.variation import step_index, varied
 
 NOT_GIVEN = "not given by the source"
 # End of an outcome's key -> unit that it is in; an outcome of no such end is a number without unit.
 UNITS = (("_N_per_mm", "N/mm"), ("_N_mm", "N*mm"), ("_um", "um"), ("_mm", "mm"), ("_N", "N"))
-OUTCOMES = tuple(dict.fromkeys(key for numbers in NUMBERS.values() for key, *_ in numbers))
+OUTCOMES = tuple(WORDS)
 OUTCOME = re.compile(r"(?:(?P<kind>cycle|pullout)(?:\[(?P<number>[1-9]\d?)\])?\.)?(?P<key>\w+)$")
 DIRECTION = re.compile(r"\s*(?P<first>[^<>~]+?)\s*(?P<sign>[<>~])\s*(?P<second>[^<>~]+?)\s*$")
 SAME = 0.2  # `a ~ b`, no difference found: predictions within the share that a ratio may be off
@@ -55,17 +55,13 @@ class Kinds:
 
     def check(self, value):
         if isinstance(value, bool) or not isinstance(value, self.kinds) or value == "":
-            raise _refused(f"`{value}` is not possible here", self.allowed)
+            raise refused(f"`{value}` is not possible here", self.allowed)
         if isinstance(value, list) and not (len(value) == 2 and all(isinstance(item, str) for item in value)):
-            raise _refused(f"`{value}` is not a pair of words", self.allowed)
+            raise refused(f"`{value}` is not a pair of words", self.allowed)
         return value
 
     def __get_pydantic_core_schema__(self, source, handler):
         return core_schema.no_info_plain_validator_function(self.check)
-
-
-def _refused(wrong, allowed):
-    return PydanticCustomError("quantity", "{wrong}; allowed is {allowed}", {"wrong": wrong, "allowed": allowed})
 
 
 Amount = Annotated[
@@ -292,9 +288,9 @@ def amount(value, into):
         try:
             return quantity.convert(value)
         except PydanticCustomError as error:
-            raise _refused(error.context["wrong"], f"{quantity.kind} with its unit, such as `{quantity.example}`") from None
+            raise refused(error.context["wrong"], f"{quantity.kind} with its unit, such as `{quantity.example}`") from None
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise _refused(f"`{value}` is not a plain number", "a number without unit, such as `1.45`")
+        raise refused(f"`{value}` is not a plain number", "a number without unit, such as `1.45`")
     return float(value)
 
 
@@ -379,9 +375,8 @@ def outcome_of(summary, outcome):
     found = OUTCOME.match(outcome)
     steps = [step for step in summary.get("steps", ()) if step.get("kind") in NUMBERS]
     if found["kind"]:
-        of_kind = [step for step in steps if step["kind"] == found["kind"]]
-        index = int(found["number"] or 1) - 1
-        step = of_kind[index] if index < len(of_kind) else None
+        place = step_index([step["kind"] for step in steps], outcome.rpartition(".")[0])
+        step = None if place is None else steps[place]
     else:
         has = [step for step in steps if found["key"] in {key for key, *_ in NUMBERS[step["kind"]]}]
         step = has[-1] if has else None

@@ -23,7 +23,6 @@ LEAST = {"citation": "?", "role": "validation", "kind": "synthetic"}  # in place
 class StudyReading:
     """A study file as read: study (None if there are problems), problems and warnings in the order of the lines."""
 
-    file: Path
     study: Study | None
     problems: list
     warnings: list
@@ -63,7 +62,7 @@ def judged(document, file):
     problems = sorted(document.problems, key=lambda p: p.line)
     if found is not None and found.name is None:
         found = found.model_copy(update={"name": Path(file).stem})
-    return StudyReading(Path(file), None if problems else found, problems, warnings, document.text)
+    return StudyReading(None if problems else found, problems, warnings, document.text)
 
 
 class View:

@@ -40,7 +40,7 @@ def _kinds(view):
 
 def _named_arms(view):
     for i, item in _good(view):
-        key = item.kind if item.kind != "direction" else "direction"
+        key = item.kind
         if key == "direction" and not DIRECTION.match(item.direction):
             yield (
                 ("measured", i, key),
@@ -127,8 +127,6 @@ def _numbers(view):
                 yield (*here, key), f"{number(read)} is no correlation; allowed is -1 to 1"
             if key == "value" and item.kind == "ratio" and read is not None and read <= 0:
                 yield (*here, key), f"{number(read)} is no ratio; it is above 0 (a change of -7 % is 0.93)"
-    if view.role in ("validation", "calibration") and view.data.get("measured"):
-        return
 
 
 def _a(kind):
@@ -234,7 +232,7 @@ def _assumed(view):
 def _reaches(view, arm, path):
     from scenarios.variation import varied
 
-    if (text := _text(view, arm)) is None:
+    if (text := view.texts.get(arm)) is None:
         return True  # its own trouble is told elsewhere
     try:
         varied(text, {path: 1})
@@ -268,10 +266,6 @@ def _arms(view):
             Problem(here, view.document.line(here), f"in arm `{arm}`: {path_text(p.path)}{p.message}")
             for p in reading.warnings
         ]
-
-
-def _text(view, arm):
-    return view.texts.get(arm)
 
 
 def _place(found, arm, dotted):

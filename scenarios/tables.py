@@ -42,6 +42,11 @@ def markdown(rows, names=None):
     return "\n".join(head + ["| " + " | ".join(cell(row.get(c)) for c in names) + " |" for row in rows])
 
 
+def number(value, form=".3g"):
+    """A number as a table shows it; a dash for none."""
+    return "–" if value is None else f"{value:{form}}" if form != ".3g" or abs(value) < 100 else f"{value:.0f}"
+
+
 def notes(script):
     """What `<script>_notes.md` beside the script says about its tables, '' without it: written by hand, kept apart."""
     file = Path(script).with_suffix("").with_name(Path(script).stem + "_notes.md")

@@ -13,7 +13,7 @@ def unfinished(final):
         raise BadInput(f"{final}: this run is complete; there is nothing to go on with")
     if process := running(final):
         raise BadInput(f"{final}: the run is still going on (process {process})")
-    for directory in (*reversed(_working(final)), final):
+    for directory in (*reversed(working(final)), final):
         if (directory / "scenario.yaml").exists() and (directory / "provenance.json").exists():
             return directory
     raise BadInput(f"{final}: there is no unfinished run here or beside it (.{final.name}.*.tmp)")
@@ -21,11 +21,11 @@ def unfinished(final):
 
 def running(final):
     """Number of the process that works on the result `final` at this moment, or None."""
-    processes = (int(directory.name.split(".")[-2]) for directory in reversed(_working(final)))
+    processes = (int(directory.name.split(".")[-2]) for directory in reversed(working(final)))
     return next((process for process in processes if _alive(process)), None)
 
 
-def _working(final):
+def working(final):
     """The directories that runs of `final` work in or have left, the oldest first."""
     return sorted(final.parent.glob(f".{final.name}.*.tmp"), key=lambda d: d.stat().st_mtime)
 

@@ -91,12 +91,12 @@ class Quantity:
         return f"{self.kind} from {limits}, such as `{self.example}`{words}"
 
     def _refuse(self, wrong):
-        _refuse(wrong, self._allowed())
+        raise refused(wrong, self._allowed())
 
     def convert(self, value):
         """Float in `unit`; PydanticCustomError with a sentence that says what is wrong and what is allowed."""
         if isinstance(value, bool) or not isinstance(value, (str, int, float)):
-            self._refuse(f"{_describe(value)} is not {self.kind}")
+            self._refuse(f"{describe(value)} is not {self.kind}")
         if not isinstance(value, str):
             if not isfinite(value):
                 self._refuse(f"{value} is not a number to compute with")
@@ -136,8 +136,9 @@ class Quantity:
         return {"anyOf": [text, {"enum": list(self.words)}]} if self.words else text
 
 
-def _refuse(wrong, allowed):
-    raise PydanticCustomError("quantity", "{wrong}; allowed is {allowed}", {"wrong": wrong, "allowed": allowed})
+def refused(wrong, allowed):
+    """The error for a value that is `wrong`, with what is `allowed`."""
+    return PydanticCustomError("quantity", "{wrong}; allowed is {allowed}", {"wrong": wrong, "allowed": allowed})
 
 
 @dataclass(frozen=True)
@@ -166,15 +167,15 @@ class Ramp:
             return value
         if not isinstance(value, str):
             wrong = "has no unit" if type(value) in (int, float) else "is not a ramp"
-            _refuse(f"{_describe(value)} {wrong}", cls.ALLOWED)
+            raise refused(f"{describe(value)} {wrong}", cls.ALLOWED)
         if value.strip() == "constant":
             return cls(0.0)
         if each := cls._EACH.fullmatch(value):
             return cls(cls._force(each[1]))
         if not (every := cls._EVERY.fullmatch(value)):
-            _refuse(f"{shorten(value)!r} does not say how the load grows", cls.ALLOWED)
+            raise refused(f"{shorten(value)!r} does not say how the load grows", cls.ALLOWED)
         if not 1 <= int(every[2]) <= 1_000_000:
-            _refuse(f"{shorten(value)!r} is out of range", cls.ALLOWED)
+            raise refused(f"{shorten(value)!r} is out of range", cls.ALLOWED)
         return cls(cls._force(every[1]), int(every[2]))
 
     @classmethod
@@ -182,7 +183,7 @@ class Ramp:
         try:
             return cls.FORCE.convert(text)
         except PydanticCustomError as error:
-            _refuse(error.context["wrong"], cls.ALLOWED)
+            raise refused(error.context["wrong"], cls.ALLOWED)
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source, handler):
@@ -207,12 +208,12 @@ class Axis:
         if isinstance(value, str) and value in cls.WORDS:
             return value
         if not isinstance(value, (list, tuple)):
-            _refuse(f"{_describe(value)} is not an axis", cls.ALLOWED)
+            raise refused(f"{describe(value)} is not an axis", cls.ALLOWED)
         if len(value) != 3 or any(type(x) not in (int, float) or not isfinite(x) for x in value):
-            _refuse("this is not a direction of three numbers without units", cls.ALLOWED)
+            raise refused("this is not a direction of three numbers without units", cls.ALLOWED)
         largest = max(map(abs, value))
         if not largest:
-            _refuse("[0, 0, 0] has no direction", cls.ALLOWED)
+            raise refused("[0, 0, 0] has no direction", cls.ALLOWED)
         scaled = [x / largest for x in value]  # squares of numbers as large as 1e200 would overflow
         return tuple(x / hypot(*scaled) for x in scaled)
 
@@ -231,7 +232,7 @@ def shorten(value):
     return text if len(text) <= 40 else text[:37] + "..."
 
 
-def _describe(value):
-    return {dict: "a mapping", list: "a list", bool: f"`{str(value).lower()}`", type(None): "nothing"}.get(
-        type(value), shorten(value)
-    )
+def describe(value):
+    """A value that someone wrote, in words."""
+    words = {dict: "a mapping", list: "a list", bool: f"`{str(value).lower()}`", type(None): "nothing"}
+    return words.get(type(value), f"`{shorten(value)}`")

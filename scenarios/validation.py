@@ -14,7 +14,7 @@ import sys
 import time
 
 from materials.ablation import ABLATIONS
-from scenarios import case_runs, comparing, open_inputs, runner, specimen_table, study_loader, tables
+from scenarios import case_runs, comparing, files, open_inputs, runner, specimen_table, study_loader, tables
 from scenarios.agreement import agreement
 from scenarios import solve as solver
 from scenarios.provenance import git_state, version
@@ -42,8 +42,7 @@ def validate(files=(), out=None, ranks=None, resolution=None, samples=None, run=
     """
     begun = time.monotonic()
     studies = _loaded(files or sorted(SHIPPED.glob("*.yaml")))
-    if resolution is not None and resolution not in runner.RESOLUTIONS:
-        raise BadInput(f"--resolution {resolution} is not possible; allowed: {', '.join(runner.RESOLUTIONS)}")
+    runner.check_resolution(resolution)
     solver.check_ranks(ranks)
     out = Path(out) if out is not None else Path("results") / "validation"
     if out.exists() and any(out.iterdir()) and not (out / "validation.json").exists() and not (out / "runs").exists():
@@ -68,7 +67,6 @@ def validate(files=(), out=None, ranks=None, resolution=None, samples=None, run=
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "resolution": resolution or "as the studies say",
         "samples": samples,
-        "ran": run,
         "studies": [],
         "points": [],
         "ranking": [],
@@ -77,12 +75,9 @@ def validate(files=(), out=None, ranks=None, resolution=None, samples=None, run=
     found = {}
     for study, folder in studies:
         for name in variants:
-            outcomes = comparing.Outcomes(plans[study.name, name])
+            outcomes = comparing.Outcomes(plans[study.name, name], failed)
             rows = specimen_table.read(study, folder) if study.specimens else []
-            found[study.name, name] = (
-                _explained(comparing.points(study, outcomes, rows), failed),
-                comparing.ranking(study, outcomes),
-            )
+            found[study.name, name] = comparing.points(study, outcomes, rows), comparing.ranking(study, outcomes)
         content["studies"].append(_described(study, folder, {name: plans[study.name, name] for name in variants}))
     points = [point for (_, name), (points, _) in found.items() if not name for point in points]
     content["points"] = [point.row() for point in points]
@@ -133,7 +128,7 @@ def _plans(study, folder, runs, resolution, samples, edits, run):
 
 
 def _carry_out(plans, ranks, resolution, shared):
-    """Run what is not there, nominal cases before samples and cheap ones first; {(study, arm): why} of what could not be run."""
+    """Run what is not there, nominal cases before samples and cheap ones first; {directory of a run: why} of what could not be run."""
     missing = {}
     for plan in plans:
         case_runs.drop_published(plan)
@@ -159,22 +154,14 @@ def _carry_out(plans, ranks, resolution, shared):
         result, why = case_runs.carry_out(plan, ranks, resolution, shared)
         if result is None:
             print(f"  {why}", file=sys.stderr, flush=True)
-            failed[plan.case.study, plan.case.arm] = why
+            failed[plan.directory] = why
         elif result.summary.get("interrupted"):
             raise KeyboardInterrupt
         elif result.exit_code == solver.ENVIRONMENT:  # the next one would meet the same
             raise Environment(f"{case.study}, {case.arm}: {result.reason}")
         elif plan.result is None:
-            failed[case.study, case.arm] = result.reason
+            failed[plan.directory] = result.reason
     return failed
-
-
-def _explained(points, failed):
-    for point in points:
-        arm, _, why = point.why.partition(": ")
-        if why == "not run" and (point.study, arm) in failed:
-            point.why = f"{arm}: {failed[point.study, arm]}"
-    return points
 
 
 # -- what the numbers say ----------------------------------------------------------------------------------------------
@@ -281,7 +268,6 @@ def _described(study, folder, plans):
                 "run": plan.directory.name,
                 "curve": curves.get(plan.case.specimen),
                 "status": plan.result.status if plan.result else "not run",
-                "model": plan.scenario.model,
             }
             for name, group in plans.items()
             for plan in group
@@ -341,9 +327,7 @@ def text(content):
 
 def _write(out, content):
     """validation.json, the tables as CSV, and figures with report.html."""
-    temporary = out / "validation.tmp"
-    temporary.write_text(json.dumps(content, indent=1) + "\n")
-    temporary.rename(out / "validation.json")
+    files.replace(out / "validation.json", json.dumps(content, indent=1) + "\n")
     for name in ("points", "agreement", "ranking", "ablation"):
         if content[name]:
             tables.write_csv(out / name, content[name])

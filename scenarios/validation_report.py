@@ -1,4 +1,4 @@
-"""report.html and validation.md of a validation: `python -m scenarios.validation_report DIR`.
+"""report.html and validation.md of a validation.
 
 Reads validation.json, and the curves of single specimens from their runs.
 """
@@ -6,10 +6,10 @@ Reads validation.json, and the curves of single specimens from their runs.
 import json
 from pathlib import Path
 import re
-import sys
 
 from scenarios import comparing, resultdir, tables, validation_figures
 from scenarios.page import rendered
+from scenarios.tables import number
 from scenarios.trouble import BadInput
 
 CAPTIONS = {
@@ -68,11 +68,6 @@ def read(directory):
         return json.loads((Path(directory) / "validation.json").read_text())
     except (OSError, ValueError) as error:
         raise BadInput(f"{directory}: this is no validation ({error})") from None
-
-
-def number(value, form=".3g"):
-    """A number as a table shows it; a dash for none."""
-    return "–" if value is None else f"{value:{form}}" if form != ".3g" or abs(value) < 100 else f"{value:.0f}"
 
 
 def duration(seconds):
@@ -291,7 +286,3 @@ def _predicted(point, of):
         return point["why"]
     first, *others = [f"runs/{name}/result.json" for name in point["runs"].split()]
     return f"[{number(point['predicted'])}{of}]({first})" + "".join(f" [({k})]({file})" for k, file in enumerate(others, start=2))
-
-
-if __name__ == "__main__":
-    print(write(sys.argv[1]))

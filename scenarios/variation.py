@@ -68,16 +68,21 @@ def _block(data, path):
     return block, parts[-1]
 
 
-def _step(data, name, path):
-    """The body of a protocol step."""
+def step_index(kinds, name):
+    """Place in the list `kinds` of the step that `name`, such as cycle[2], means; None if there is none."""
     found = STEP.match(name)
-    kinds = [next(iter(step)) for step in data["protocol"]]
     at = [i for i, kind in enumerate(kinds) if found and kind == found["kind"]]
     number = int((found and found["number"]) or 1)
-    if number > len(at):
+    return at[number - 1] if number <= len(at) else None
+
+
+def _step(data, name, path):
+    """The body of a protocol step."""
+    kinds = [next(iter(step)) for step in data["protocol"]]
+    place = step_index(kinds, name)
+    if place is None:
         raise BadInput(f"`{path}`: the protocol has no step `{name}`; its steps are {', '.join(kinds)}")
-    step = data["protocol"][at[number - 1]]
-    kind = kinds[at[number - 1]]
+    step, kind = data["protocol"][place], kinds[place]
     if step[kind] is None:
         step[kind] = {}
     return step[kind]

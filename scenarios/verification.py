@@ -15,7 +15,7 @@ import tempfile
 import time
 from xml.etree import ElementTree
 
-from scenarios import runner, tables
+from scenarios import files, runner, tables
 from scenarios import solve as solver
 from scenarios.grid_convergence import grid_convergence
 from scenarios.provenance import git_state, version
@@ -70,9 +70,7 @@ def verify(out=None, full=False):
         "seconds": round(time.monotonic() - begun, 1),
         "checks": checks,
     }
-    temporary = out / "verification.tmp"
-    temporary.write_text(json.dumps(content, indent=1) + "\n")
-    temporary.rename(out / "verification.json")
+    files.replace(out / "verification.json", json.dumps(content, indent=1) + "\n")
     for check in checks:
         tables.write_csv(out / check["name"], check["rows"])
     if trouble := runner.serially("from scenarios import verification_report; verification_report.write(directory)", out):

@@ -1,8 +1,7 @@
-"""report.html, verification.md and figures of a verification: `python -m scenarios.verification_report DIR`."""
+"""report.html, verification.md and figures of a verification."""
 
 import json
 from pathlib import Path
-import sys
 
 import matplotlib
 
@@ -14,7 +13,7 @@ from scenarios import tables
 from scenarios.page import rendered
 from scenarios.style import RC, RUN_COLOURS
 from scenarios.trouble import BadInput
-from scenarios.validation_report import number
+from scenarios.tables import number
 
 plt.rcParams.update(RC)
 
@@ -119,7 +118,3 @@ def markdown(content):
         lines += [tables.markdown(check["summary"])] if check.get("summary") else []
         lines += [f"![{check['title']}](figures/{check['name']}.png)"] if check.get("figure") else []
     return "\n\n".join(lines)
-
-
-if __name__ == "__main__":
-    print(write(sys.argv[1]))

@@ -24,6 +24,7 @@ from scenarios import solve as solver
 from scenarios.result import Result
 from scenarios.shared import Shared
 from scenarios.trouble import BadInput, Environment
+from scenarios.unfinished import working
 from scenarios.variation import varied
 
 COMPLETED, UNFINISHED, ENVIRONMENT = 0, 1, 4
@@ -193,7 +194,7 @@ def _result(root, plan, case, final):
     """The Result of a case: of a run before this one, gone on with, or new."""
     scenario, cache = _scenario(root, plan, case), Shared(root / "meshes")
     # Nobody else works here while we have the lock: what an earlier process has left is ours to go on with.
-    left = sorted(final.parent.glob(f".{final.name}.*.tmp"), key=lambda d: d.stat().st_mtime)
+    left = working(final)
     for old in left[:-1]:
         shutil.rmtree(old)
     for old in final.parent.glob(f".{final.name}.*.old"):

@@ -1,7 +1,7 @@
 """Designs: which values the cases of a sweep have.
 
-    points(sweep, parameters, base)  -> [Point, ...] of any design but csv
-    table(file, base)                -> (parameters, [Point, ...]) of a CSV file
+    points(sweep, parameters)  -> [Point, ...] of any design but csv
+    table(file, base)          -> (parameters, [Point, ...]) of a CSV file
 
 Designs come from scipy.stats.qmc and SALib; all that is drawn is drawn from the seed and is the same on every machine.
 """

@@ -70,7 +70,7 @@ class Emulator:
     def __init__(self, plan, shares, values):
         from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
-        self.parameters, self.shares, self.values = plan["parameters"], shares, values
+        self.parameters, self.values = plan["parameters"], values
         self.inputs = self.coded(shares)
         lengths = np.ones(self.inputs.shape[1])
         kernel = ConstantKernel(1.0, (1e-2, 1e3)) * Matern(lengths, (0.05, 50.0), nu=2.5) + WhiteKernel(1e-3, (1e-8, 1.0))

@@ -1,7 +1,8 @@
 """Running a sweep: Snakemake does the work, this starts it, watches it and says how far it is.
 
-    run(file, out, ...)         plan, run, collect          resume(directory, ...)      go on with what is not through
-    retry(directory, ...)       failed cases once more      status(directory)           how far it is
+    planned(file, ...)          make the directory          pilot(directory)            run and time one case
+    run(directory, ...)         what is not through yet     retry(directory, ...)       failed cases once more
+    status(directory)           how far it is
 
 The engine is a process of its own. It ends, after the cases that are running, when we are killed; at Ctrl-C its cases are
 stopped and keep what they have computed. While it lives it holds the lock of the sweep's directory.
@@ -21,7 +22,7 @@ import subprocess
 import sys
 import time
 
-from scenarios import runner
+from scenarios import files, runner
 from scenarios import solve as solver
 from scenarios.provenance import source
 from scenarios.sweeps import plan as plans
@@ -273,44 +274,25 @@ def _enter_estimate(directory, estimate):
     """What finished cases took, for the time and memory that a batch system is asked for."""
     if estimate:
         plan = plans.load(directory)
-        plans.replace_file(directory / "plan.json", json.dumps(plan | {"estimate": estimate}, indent=0))
+        files.replace(directory / "plan.json", json.dumps(plan | {"estimate": estimate}, indent=0))
 
 
 def _watched(engine, directory, state):
     """Show how far the cases are until the engine ends; its exit code. At Ctrl-C or SIGTERM it is stopped, in order."""
-
     cases = plans.load(directory)["cases"].keys()
-
-    def stop(*_):
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        with _bar(state) as show:
-            while engine.poll() is None:
-                begun = time.monotonic()
-                show(len(finished(directory) & cases))
-                time.sleep(max(0.3, 20 * (time.monotonic() - begun)))
-            show(len(finished(directory) & cases))
-        return engine.returncode
-    except KeyboardInterrupt:
-        print(f"halofix: stopping the running cases; to go on: ./halofix sweep resume {directory}", file=sys.stderr, flush=True)
-        _stop(engine)
-        return COMPLETED
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _stop(engine):
-    for sign in (signal.SIGINT, signal.SIGKILL):
+    with solver.terminable():
         try:
-            os.killpg(engine.pid, sign)
-            engine.wait(PATIENCE)
-            return
-        except subprocess.TimeoutExpired:
-            continue
-        except ProcessLookupError:
-            return
+            with _bar(state) as show:
+                while engine.poll() is None:
+                    begun = time.monotonic()
+                    show(len(finished(directory) & cases))
+                    time.sleep(max(0.3, 20 * (time.monotonic() - begun)))
+                show(len(finished(directory) & cases))
+            return engine.returncode
+        except KeyboardInterrupt:
+            print(f"halofix: stopping the running cases; to go on: ./halofix sweep resume {directory}", file=sys.stderr, flush=True)
+            solver.end(engine, (signal.SIGINT, signal.SIGKILL), PATIENCE)
+            return COMPLETED
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Figures of a sweep, chosen by its design: `drawn(directory, plan, table)` -> [Figure, ...] in figures/.
+"""Figures of a sweep, chosen by its design: `drawn(directory, plan, table, models)` -> [Figure, ...] in figures/.
 
 One parameter: lines. Two: a heat map. One at a time: a tornado. Morris: mu* and sigma. Sobol: indices as bars with
 intervals. More parameters: parallel coordinates, and what the emulator says of the outputs. Only completed cases count;

@@ -19,7 +19,7 @@ from scenarios.resolved import quantity
 from scenarios.sweeps import spec
 from scenarios.trouble import BadInput
 from scenarios.units import number, shorten
-from scenarios.variation import STEP
+from scenarios.variation import step_index
 
 SMALLEST = 0.01  # screening goes to the 1 % and 99 % quantiles of a distribution without an end
 
@@ -72,9 +72,6 @@ class Parameter:
     def written(self, value):
         """A value as a scenario file has it."""
         return f"{number(value)} {self.unit}" if self.unit and _is_number(value) else value
-
-    def text(self, value):
-        return f"{self.path} = {self.written(value) if not _is_number(value) or self.unit else number(value)}"
 
 
 def column(path, unit):
@@ -148,13 +145,11 @@ def _field(scenario, path):
     if parts[0] == "model" and len(parts) > 1:
         raise BadInput(f"there is no such input of the laws; allowed: {', '.join(INPUTS)}{did_you_mean(path, INPUTS)}")
     if parts[0] == "protocol" and len(parts) > 2:
-        found = STEP.match(parts[1])
-        bodies = [body for _, kind, body in scenario.steps() if found and kind == found["kind"]]
-        place = int((found and found["number"]) or 1)
-        if place > len(bodies):
-            kinds = [kind for _, kind, _ in scenario.steps()]
+        kinds = [kind for _, kind, _ in scenario.steps()]
+        place = step_index(kinds, parts[1])
+        if place is None:
             raise BadInput(f"the protocol has no step `{parts[1]}`; its steps are {', '.join(kinds)}{did_you_mean(parts[1], kinds)}")
-        model, parts = bodies[place - 1], parts[2:]
+        model, parts = scenario.steps()[place][2], parts[2:]
     for part in parts[:-1]:
         model = getattr(model, part, None) if part in type(model).model_fields else None
         if not isinstance(model, Block):

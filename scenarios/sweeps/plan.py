@@ -17,6 +17,7 @@ from pathlib import Path
 import re
 
 from materials.ablation import INPUTS, within_limits
+from scenarios import files
 from scenarios import solve as solver
 from scenarios.assemble import mesh_key, parts, stages
 from scenarios.document import Problem, read_document
@@ -26,7 +27,7 @@ from scenarios.result import NUMBERS
 from scenarios.sweeps import designs, spec
 from scenarios.sweeps.parameters import BadValue, parameter
 from scenarios.trouble import BadInput
-from scenarios.variation import change
+from scenarios.variation import change, step_index
 
 SCHEMA = 2
 # what the outcome of a case follows from
@@ -66,12 +67,12 @@ class Plan:
         directory.mkdir(parents=True, exist_ok=True)
         for name in ("cases", "outcomes", "meshes", "batches"):
             (directory / name).mkdir(exist_ok=True)
-        replace_file(directory / "base.yaml", self.base)
-        replace_file(directory / "sweep.yaml", self.sweep)
+        files.replace(directory / "base.yaml", self.base)
+        files.replace(directory / "sweep.yaml", self.sweep)
         known = {name: getattr(self, name) for name in Plan.__dataclass_fields__ if name not in ("base", "sweep")}
         known["parameters"] = [{"path": p.path, "unit": p.unit, "column": p.column, "numeric": p.numeric, "levels": p.levels, "bounded": p.bounded} for p in self.parameters]
         shared = [mesh for mesh, cases in self.meshes.items() if len(cases) > 1]
-        replace_file(directory / "plan.json", json.dumps({"schema": SCHEMA, "source": source(*PHYSICS)} | known | {"shared_meshes": shared}, indent=0))
+        files.replace(directory / "plan.json", json.dumps({"schema": SCHEMA, "source": source(*PHYSICS)} | known | {"shared_meshes": shared}, indent=0))
 
 
 def load(directory):
@@ -146,20 +147,12 @@ def _outputs(sweep, scenario, document):
         if key not in spec.OUTPUTS:
             document.add(("outputs", i), f"`{output}` is not among the results; allowed: {', '.join(spec.OUTPUTS)}"
                          f"{did_you_mean(key, spec.OUTPUTS)}")
-        elif step and at_step(kinds, step) is None:
+        elif step and step_index(kinds, step) is None:
             document.add(("outputs", i), f"the protocol has no step `{step}`; its steps are {', '.join(kinds)}")
         elif able := [kind for kind, keys in known.items() if key in keys]:
-            if not set(able) & ({kinds[at_step(kinds, step)]} if step else set(kinds)):
+            if not set(able) & ({kinds[step_index(kinds, step)]} if step else set(kinds)):
                 document.add(("outputs", i), f"`{output}`: {key} comes from {' or '.join(able)}, and there is none here")
     return tuple(sweep.outputs)
-
-
-def at_step(kinds, name):
-    """Index of the protocol step that `name`, such as cycle[2], means; None if there is none."""
-    kind, _, number = name.removeprefix("protocol.").rstrip("]").partition("[")
-    at = [i for i, other in enumerate(kinds) if other == kind]
-    place = int(number) if number.isdigit() else 1
-    return at[place - 1] if 0 < place <= len(at) else None
 
 
 def _cases(sweep, parameters, points, base, path, document):
@@ -210,10 +203,3 @@ def _batches(cases, size):
     ordered = sorted(cases, key=lambda case: cases[case]["mesh"]) if size > 1 else list(cases)
     chunks = [ordered[i : i + size] for i in range(0, len(ordered), size)]
     return {hashlib.sha256(" ".join(chunk).encode()).hexdigest()[:16]: chunk for chunk in chunks}
-
-
-def replace_file(file, text):
-    """Write a file so that a reader finds the old or the new one, whole."""
-    temporary = file.with_name(f".{file.name}.tmp")
-    temporary.write_text(text)
-    temporary.rename(file)

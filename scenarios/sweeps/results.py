@@ -8,9 +8,10 @@ Columns: case, replicate (where there are several), parameters and outputs with 
 
 from pathlib import Path
 
-
+from scenarios import files
 from scenarios.sweeps import engine
 from scenarios.sweeps import plan as plans
+from scenarios.variation import step_index
 
 UNFINISHED = "unfinished"
 LAST = ("status", "reason", "seconds_wall", "ranks")
@@ -45,7 +46,7 @@ def value_of(summary, output):
     steps = summary.get("steps", [])
     if not step:  # what the run does not have is that of its last step that has it
         return summary[key] if key in summary else next((s[key] for s in reversed(steps) if key in s), None)
-    place = plans.at_step([s.get("kind") for s in steps], step)
+    place = step_index([s.get("kind") for s in steps], step)
     return None if place is None else steps[place].get(key)
 
 
@@ -65,7 +66,7 @@ def collect(directory):
     for name in ("failures.txt", "sensitivity.csv"):
         (directory / name).unlink(missing_ok=True)
     if failures:
-        plans.replace_file(directory / "failures.txt", _failures(plan, failures))
+        files.replace(directory / "failures.txt", _failures(plan, failures))
         written.append(directory / "failures.txt")
     from scenarios.runner import serially
 

@@ -11,13 +11,14 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, ValidationError
 
 from scenarios.document import EMPTY, Problem, read_document
 from scenarios.language import Block, required
-from scenarios.loader import describe, did_you_mean, model_at, not_among, wrong_kind
-from scenarios.result import NUMBERS
+from scenarios.loader import did_you_mean, model_at, not_among, wrong_kind
+from scenarios.result import WORDS
 from scenarios.runner import RESOLUTIONS
+from scenarios.units import describe
 
 # keys of result.json that a sweep may collect
-OUTPUTS = tuple(dict.fromkeys(key for numbers in NUMBERS.values() for key, *_ in numbers)) + (
-    "failure_type", "displacement_at_end_mm", "force_at_end_N", "largest_slip_um", "metal_utilisation", "seconds_total", "memory_MiB")
+OUTPUTS = (
+    *WORDS, "failure_type", "displacement_at_end_mm", "force_at_end_N", "largest_slip_um", "metal_utilisation", "seconds_total", "memory_MiB")
 Count = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
 Seed = Annotated[int, Field(strict=True, ge=0, le=2**31)]
 

@@ -1,0 +1,8 @@
+"""Files that are written whole: a reader finds the old one or the new one, whatever happens meanwhile."""
+
+
+def replace(file, text):
+    """Write `text` as the Path `file`."""
+    temporary = file.with_name(f".{file.name}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.rename(file)
