@@ -4,10 +4,12 @@
     parts(scenario, stage, made)         -> Parts: specimen, screw, halo, cement, resolution as the mesh maker takes them
     mesh_key(parts)                      -> name of their mesh, the same for the same geometry
     problem(scenario, stage, made, mesh) -> the solver's problem, a JSON-ready dict
+    law_numbers(scenario)                -> all numbers of its laws, as text: what a result stands and falls with
 """
 
 from dataclasses import dataclass
 import hashlib
+import json
 
 import numpy as np
 
@@ -146,6 +148,37 @@ def problem(scenario, stage, made, mesh):
         loading=_loading(scenario, stage, mesh),
         rig_compliance=scenario.fixture.rig_compliance,
     )
+
+
+def law_numbers(scenario):
+    """All numbers of the laws and interfaces that a test of `scenario` may need, as JSON: with them a result stands and falls, whether
+    they change in the material library or in the code that makes laws of it."""
+    from materials.interface import BONES
+    from materials.problem import problem as pose
+
+    regions = {"vertebra": BONES, "cylinder": ("trabecular",), "block": ("foam",)}[scenario.specimen.shape]
+    regions = (*regions, "halo", "cement", "cemented_bone")
+    posed = pose(
+        scenario.model,
+        {name: number for number, name in enumerate(("screw", *regions))},
+        [f"screw_{name}" for name in regions] + [f"cement_{name}" for name in regions[:-3]],
+        scenario.screw.diameter,
+        scenario.screw.length,
+        screw_material=scenario.screw.material,
+        density=protocol.density(scenario.specimen),
+        foam_density=protocol.foam_density(scenario.specimen),
+        cortex=scenario.specimen.shape == "vertebra",
+    )
+    return json.dumps([_numbers(posed[name]) for name in ("laws", "interfaces", "cortex", "nonlocal_length")], sort_keys=True)
+
+
+def _numbers(value):
+    """`value` without what is said of its sources, to nine digits: another machine may round differently."""
+    if isinstance(value, dict):
+        return {key: _numbers(item) for key, item in value.items() if key != "sources"}
+    if isinstance(value, list):
+        return [_numbers(item) for item in value]
+    return f"{value:.9g}" if isinstance(value, float) else value
 
 
 def _loading(scenario, stage, mesh):

@@ -1,8 +1,8 @@
 """Runs of the cases of studies, each carried out once: directories are named by what was solved.
 
-The name is a hash of the resolved scenario (without its name), the changes to the posed problem, the version of halofix and
-the values of the material library. It does not hold the commit: provenance.json has that, and the report says where runs of
-several commits are mixed.
+The name is a hash of the resolved scenario (without its name), the changes to the posed problem, the version of halofix, the
+values of the material library and the laws that become of them. It does not hold the commit: provenance.json has that, and
+the report says where runs of several commits are mixed.
 """
 
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from pathlib import Path
 import shutil
 
 from scenarios import loader, runner
+from scenarios.assemble import law_numbers
 from scenarios import solve as solver
 from scenarios.document import document_of
 from scenarios.loader import BadScenario
@@ -60,7 +61,7 @@ def planned(case, runs, resolution, edits=None):
 def key(scenario, edits):
     """Name of the directory of a run: 12 hexadecimal digits."""
     resolved = resolved_text(scenario.model_copy(update={"name": None}))
-    return hashlib.sha256("\n".join([laws(), resolved, json.dumps(edits, sort_keys=True)]).encode()).hexdigest()[:12]
+    return hashlib.sha256("\n".join([laws(), law_numbers(scenario), resolved, json.dumps(edits, sort_keys=True)]).encode()).hexdigest()[:12]
 
 
 def carry_out(plan, ranks, resolution, shared=None):

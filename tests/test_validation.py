@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from materials import library
+from materials import bone, library
 from materials.ablation import ABLATIONS, edited
-from scenarios import case_runs, cli, comparing, publication, study_loader, validation, validation_report
+from scenarios import case_runs, cli, comparing, publication, solve, study_loader, validation, validation_report
 from scenarios.agreement import agreement, correlation, distinct, standardised
 from scenarios.study import Case, arm_text
 from scenarios.trouble import BadInput
@@ -131,7 +131,7 @@ def test_calibration_is_counted_nowhere(tmp_path):
     assert validation.groups(points["validation"] + points["calibration"]) == validation.groups(points["validation"])
 
 
-def test_key_of_a_run_follows_what_is_solved(tmp_path):
+def test_key_of_a_run_follows_what_is_solved(tmp_path, monkeypatch):
     study, where = study_loader.load(write(tmp_path))
     text = arm_text(study, where, "index")
 
@@ -141,6 +141,14 @@ def test_key_of_a_run_follows_what_is_solved(tmp_path):
     assert directory() == directory(text.replace("study, index", "another name")), "a name is not physics"
     others = [directory(arm_text(study, where, "thick")), directory(resolution="coarse"), directory(inputs={"model.friction": 0.1})]
     assert len({directory(), *others}) == 4
+
+    def vertebra():
+        return case_runs.planned(Case("study", "index", (solve.ROOT / "scenarios" / "native.yaml").read_text()), tmp_path, None).directory
+
+    before = directory(), vertebra()
+    monkeypatch.setattr(bone, "isotropic_fabric", lambda: (0.5, 0.5))
+    assert vertebra() != before[1], "a law that is made otherwise is another law"
+    assert directory() == before[0], "foam has no fabric"
 
 
 # -- deliberately wrong models -----------------------------------------------------------------------------------------
