@@ -76,11 +76,11 @@ def _vertebra(specimen, screw, halo, cement, resolution):
     from meshes.vertebra import VertebraShape
 
     shape = VertebraShape(specimen)
-    R, origin = shape.frame(_entry_radius(screw.diameter))
+    R, origin = shape.frame(entry_radius(screw.diameter))
 
     def deeper_than(diameter):
         """How much deeper the entry is, mm, than that of a screw of this diameter on the same way."""
-        return float((shape.frame(_entry_radius(diameter))[1] - origin) @ R[:, 2])
+        return float((shape.frame(entry_radius(diameter))[1] - origin) @ R[:, 2])
 
     if specimen.first_diameter is not None:
         by = deeper_than(specimen.first_diameter)
@@ -133,7 +133,7 @@ def _vertebra(specimen, screw, halo, cement, resolution):
     return mesh
 
 
-def _entry_radius(diameter):
+def entry_radius(diameter):
     """Radius of the flat bone that a screw of this diameter enters, mm."""
     return diameter / 2 + cores.MARGIN + SPOT
 

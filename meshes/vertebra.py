@@ -179,6 +179,14 @@ class VertebraShape:
         outside = np.flatnonzero(self.sdf(origin - depths[:, None] * R[:, 2]) >= 0)
         return float(depths[outside[0]])
 
+    def breach(self, R, origin, radius, depth):
+        """How far below the entry a cylinder of `radius` round the screw axis, `depth` long, first leaves the bone, mm; None if it does not."""
+        depths, angle = np.arange(0.5, depth + 0.25, 0.5), np.linspace(0, 2 * np.pi, 32, endpoint=False)
+        circle = np.stack([radius * np.cos(angle), radius * np.sin(angle), 0 * angle], 1) @ R.T
+        d = self.sdf((circle + (origin - depths[:, None] * R[:, 2])[:, None]).reshape(-1, 3)).reshape(len(depths), -1)
+        outside = np.flatnonzero(d.max(axis=1) >= 0)
+        return float(depths[outside[0]]) if len(outside) else None
+
     def clearance(self, R, origin, depth):
         """Radius of the bone round the screw axis: (depths (k,), radii (k,)), mm; 0 where the axis has left the bone."""
         depths = np.arange(0.0, depth + 0.25, 0.5)

@@ -41,7 +41,8 @@ def judge(directory, step, problem):
         return {"failure_type": 3, "failure_evidence": sentence}
     more = ""
     if yielded is not None:
-        amount = f"{yielded:.0f} mm³ of bone" if yielded >= 1 else "no bone"
+        what = "foam" if any(law["name"] == "foam" for law in problem.get("laws", ())) else "bone"
+        amount = f"{yielded:.0f} mm³ of {what}" if yielded >= 1 else f"no {what}"
         more += f"; at the peak {amount} had yielded by more than 1 % plastic strain"
     if use is not None:
         more += f"; the metal carried {100 * use:.0f} % of its yield stress"

@@ -29,6 +29,7 @@ from scenarios.style import (
 )
 
 plt.rcParams.update(RC)
+COLUMNS = 5  # of a legend
 DIRECTIONS = (("left", (1, 0, 0)), ("right", (-1, 0, 0)), ("posterior", (0, 1, 0)), ("anterior", (0, -1, 0)),
               ("cranial", (0, 0, 1)), ("caudal", (0, 0, -1)))
 
@@ -172,19 +173,25 @@ def _panels(mesh, planes, count):
     across = {"xz": 2 * size[0] if mesh["flat"] else size[0], "yz": size[1]}
     width = 10.4 if count > 1 else 7.4
     height = (width / count - 1.0) * max(across[plane] for plane in planes) / size[2]
-    fig, axes = plt.subplots(1, count, figsize=(width, height + 1.5), squeeze=False, layout="constrained")
+    below = 0.25 * -(-len(_handles(mesh)) // COLUMNS)  # the legend
+    fig, axes = plt.subplots(1, count, figsize=(width, height + 1.25 + below), squeeze=False, layout="constrained")
     for ax in axes[0]:
         ax.set_anchor("NW")
     return fig, axes
 
 
-def _legend(fig, mesh):
+def _handles(mesh):
+    """What the legend names: the regions of the mesh, and its cortex."""
     present = set(np.unique(mesh["region"]))
     handles = [Patch(facecolor=REGION_COLOURS[name], edgecolor="#777777", linewidth=0.5, label=REGION_WORDS[name])
                for number, name in REGION_LAYERS.items() if number in present]
     if len(mesh["cortex"]):
         handles.append(plt.Line2D([], [], color=CORTEX_COLOUR, linewidth=1.5, label="cortex"))
-    fig.legend(handles=handles, loc="outside lower left", ncols=5, fontsize=9)
+    return handles
+
+
+def _legend(fig, mesh):
+    fig.legend(handles=_handles(mesh), loc="outside lower left", ncols=COLUMNS, fontsize=9)
 
 
 def _frame(ax, mesh, plane, box=None):

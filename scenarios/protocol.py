@@ -13,6 +13,7 @@ from meshes.anatomy import level
 from scenarios.spec import FOAM_GRADES
 
 HOLDS = {"vertebra": "potted", "cylinder": "side", "block": "support_ring"}  # how a specimen of each shape is held
+LEAST_WALL = 0.25  # mm of bone that the mesher needs round a screw, about
 MARGIN = 3.0  # mm of specimen left between a hole and its outer surface
 
 
@@ -170,6 +171,17 @@ def way_in_bone(vertebra, diameter):
         return shape.way(*shape.frame(diameter / 2))
     except lab.MeshError:
         raise Unknown(f"a screw of {diameter:g} mm finds no entry") from None
+
+
+@lru_cache(maxsize=1000)
+def breach(vertebra, diameter, deep):
+    """How far below the entry a screw of this diameter, `deep` mm in the bone, breaches its wall along its trajectory, mm; None if it
+    does not. Raises MeshError where it finds no entry, as the mesher does."""
+    from meshes.assembly import entry_radius
+    from meshes.vertebra import VertebraShape
+
+    shape = VertebraShape(vertebra)
+    return shape.breach(*shape.frame(entry_radius(diameter)), diameter / 2 + LEAST_WALL, deep)
 
 
 def widest_hole(specimen):

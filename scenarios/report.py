@@ -98,7 +98,7 @@ def _view(run, anew):
         "name": run.name, "anchor": _anchor(run), "status": run.status, "reason": run.reason,
         "specimen": _attempt(words.specimen, run.resolved), "protocol": words.protocol(run.resolved, run.problem),
         "steps": [_step_view(step, anew) for step in run.solved], "warnings": _warnings(run),
-        "laws": [_law(law) for law in run.problem.get("laws", ())], "sources": _sources(run.problem),
+        "mesh": _attempt(words.mesh, run.resolved), "laws": [_law(law) for law in run.problem.get("laws", ())], "sources": _sources(run.problem),
         "provenance": _provenance(run.provenance),
     }
 

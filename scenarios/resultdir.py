@@ -121,12 +121,12 @@ class Step:
 
     @property
     def peak(self):
-        """(displacement mm, force N) at the greatest force of a pullout, or None."""
+        """(displacement mm, force N) at the greatest force of a pullout, or None; between steps, as result.json has it."""
         force = self.curve.get("force_N")
         if force is None or not force.max() > 0:
             return None
         top = int(np.argmax(force))
-        return float(self.curve["displacement_mm"][top]), float(force[top])
+        return float(self.numbers.get("displacement_at_peak_mm", self.curve["displacement_mm"][top])), float(force[top])
 
 
 def table(path):

@@ -7,12 +7,14 @@ which could not be read is skipped.
 from math import pi, radians, tan
 
 from meshes.anatomy import level
+from meshes.specimen import MeshError
 from scenarios import cycling_rules
 from scenarios.protocol import (
     HOLDS,
     MARGIN,
     Revised,
     Unknown,
+    breach,
     bvtv,
     cycled,
     density,
@@ -166,6 +168,27 @@ def _longer_than_bone(scenario):
             yield _where(path, screw, name), (
                 f"the screw is longer than the bone: {_mm(depth(screw))} in {what}, {_mm(bone - floor)} at most; "
                 f"use a shorter screw or give a smaller `insertion_depth`"
+            )
+
+
+def _course(scenario):
+    """Where a screw goes must be bone all the way; one that is too thick or too long for any way is another rule's."""
+    specimen = scenario.specimen
+    for path, screw in screws(scenario) if specimen.shape == "vertebra" else ():
+        if screw.diameter >= widest_hole(specimen):
+            continue
+        try:
+            at = breach(lab_vertebra(specimen), screw.diameter, depth(screw))
+            bone, floor, _ = _bone_ahead(specimen, screw)
+            if depth(screw) > bone - floor:
+                continue
+        except MeshError as error:
+            yield ("specimen", "trajectory"), str(error)
+            continue
+        if at is not None:
+            yield _where(path, screw, "diameter"), (
+                f"a screw of {_mm(screw.diameter)} breaches the bone {_mm(at)} below its entry; use a thinner or shorter one or another "
+                f"`specimen.trajectory`"
             )
 
 
@@ -410,6 +433,7 @@ _RULES = [
     _pitch,
     _depth,
     _three_threads,
+    _course,
     _fenestration,
     _foam_density,
     _longer_than_bone,
@@ -462,6 +486,15 @@ def _tight_pedicle(scenario):
                 )
 
 
+def _idle_holes(scenario):
+    filled = any(kind == "augment" and body.target == "fenestrations" for _, kind, body in scenario.steps())
+    for path, screw in screws(scenario):
+        if screw.fenestration is not None and not filled:
+            yield (*path, "fenestration"), (
+                "the holes say where cement comes out, and no cement goes through them here: the screw is computed as a solid one"
+            )
+
+
 def _half_filled(scenario):
     void = _void(scenario)
     for i, kind, body in scenario.steps():
@@ -480,4 +513,4 @@ def _ring(scenario):
         )
 
 
-_WARNINGS = [_density, _tight_pedicle, _half_filled, _ring]
+_WARNINGS = [_density, _tight_pedicle, _idle_holes, _half_filled, _ring]

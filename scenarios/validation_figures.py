@@ -115,9 +115,9 @@ def bland_altman(points, stem):
     """Difference over mean of both, with bias and limits of agreement of the validation points, a panel a material and outcome."""
     panels, look = {}, _look(points)
     for index, p in points:
-        panels.setdefault((p["material"], p["outcomes"], p["unit"]), []).append((index, p))
+        panels.setdefault((p["material"], p["kind"], p["outcomes"], p["unit"]), []).append((index, p))
     fig, axes = _panels(len(panels), 3.8)
-    for ax, ((material, outcome, unit), members) in zip(axes, panels.items()):
+    for ax, ((material, kind, outcome, unit), members) in zip(axes, panels.items()):
         for index, p in members:
             _scatter(ax, (p["measured"] + p["predicted"]) / 2, p["predicted"] - p["measured"], index, p, look)
         off = np.array([p["predicted"] - p["measured"] for _, p in members if p["role"] == "validation"])
@@ -127,7 +127,7 @@ def bland_altman(points, stem):
         if len(off) > 1:
             for sign, name in ((-1, "lower limit"), (1, "upper limit")):
                 _level(ax, off.mean() + sign * LIMITS * off.std(ddof=1), name, "--")
-        ax.set(xlabel=f"mean of both ({LABELS[unit]})", ylabel=f"predicted − measured ({LABELS[unit]})", title=f"{MATERIALS[material]}: {WORDS.get(outcome, outcome)}")
+        ax.set(xlabel=f"mean of both ({LABELS[unit]})", ylabel=f"predicted − measured ({LABELS[unit]})", title=f"{MATERIALS[material]}{' specimens' * (kind == 'specimen')}: {WORDS.get(outcome, outcome)}")
         ax.margins(x=0.15, y=0.12)
     _legend(fig, look, points)
     return _save(fig, stem)
@@ -165,7 +165,7 @@ def _ranked(points):
     """{study: points} of studies with at least two means of one unit."""
     found = {}
     for index, p in points:
-        if p["kind"] in ("arm", "specimen") and p["measured"] is not None:
+        if p["kind"] == "arm" and p["measured"] is not None:
             found.setdefault((p["study"], p["unit"]), []).append((index, p))
     return {key: members for key, members in found.items() if len(members) > 1}
 

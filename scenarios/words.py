@@ -2,6 +2,7 @@
 
 TARGETS = {"halo": "into the halo", "fenestrations": "through the holes of the screw", "tip": "round the tip",
            "anterior_two_thirds": "round the front two thirds of the screw"}
+MODELS = {"threaded3d": "the full geometry in three dimensions", "axisymmetric": "a body of revolution"}
 HOLDS = {"potted": "potted", "side": "held on its side surface", "support_ring": "held down by a support ring"}
 KINDS = {"qct_k2hpo4": "QCT, K2HPO4 equivalent", "qct_ha": "QCT, hydroxyapatite equivalent", "ash": "ash density",
          "apparent": "apparent density"}
@@ -43,6 +44,13 @@ def screw(part):
     if count := value(part, "fenestration", "count"):
         words.append(f"{count} holes of {value(part, 'fenestration', 'diameter'):g} mm")
     return ", ".join([*words, str(value(part, "material"))])
+
+
+def mesh(resolved):
+    """'coarse mesh (1 mm at the thread) of the full geometry'; KeyError if there is none."""
+    name, edge = value(resolved, "resolution"), value(resolved, "derived", "edges", "thread") or value(resolved, "resolution", "thread")
+    named = f"{name} mesh ({edge:g} mm at the thread)" if isinstance(name, str) else f"mesh of {edge:g} mm at the thread"
+    return f"{named} of {MODELS[value(resolved, 'model')]}"
 
 
 def protocol(resolved, problem):

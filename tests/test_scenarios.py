@@ -157,10 +157,10 @@ def test_orders_of_steps_with_cycles(tmp_path, steps):
 
 def test_cement_in_a_halo_yet_unknown_is_not_judged(tmp_path):
     """The size of the halo that cycling makes is known when it is done: what fills it is not refused, nor foretold."""
-    screw = "{diameter: 4 mm, length: 30 mm, pitch: 2.75 mm, core_diameter: 2.5 mm}"
+    screw = "{diameter: 3.5 mm, length: 25 mm, pitch: 2.75 mm, core_diameter: 2.5 mm}"
     for made, fits in (("cycle: {preset: weiser}", True), ("halo: {thickness: 0.1 mm}", False)):
         steps = ["insert:", made, "augment: {volume: 3 ml, target: halo}", "pullout:"]
-        file = write(tmp_path, steps, specimen="{level: T4, bmd: 70 mg/cm^3}", screw=screw)
+        file = write(tmp_path, steps, specimen="{level: T4, trajectory: {transverse: 12 deg}, bmd: 70 mg/cm^3}", screw=screw)
         assert fits or "do not fit" in read(file).problems[0].message
         assert not fits or not {("derived", "halo_void"), ("derived", "cement_bulk_volume")} & resolve(file).keys()
 
