@@ -204,6 +204,5 @@ def _finish(points, cells, region, screw, resolution, core, held, cement):
         raise MeshError("the mesh has inverted cells")
     mesh.info = {"volumes_mm3": mesh.volumes(), "quality": mesh.quality(), "cells": len(cells), "points": len(points),
                  "insertion_depth_mm": screw.depth, "core_radius_mm": core.rim_radius,
-                 "cement_volume_requested_mm3": core.cement_volume,
                  "cement_volume_mm3": sum(v for k, v in mesh.volumes().items() if k.startswith("cement"))}
     return mesh
