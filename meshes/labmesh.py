@@ -49,10 +49,6 @@ class LabMesh:
     def dim(self):
         return self.points.shape[1]
 
-    @property
-    def model(self):
-        return "threaded3d" if self.dim == 3 else "axisymmetric"
-
     def volumes(self):
         """Region name -> volume, mm^3; the half plane counts its full revolution."""
         measure = cell_volumes(self.points, self.cells)
