@@ -54,7 +54,6 @@ class Quadrature:
         self.barycentric = lam
         self.points = np.einsum("qv,cvd->cqd", lam, x)
         self.weights = np.abs(volume)[:, None] * w[None, :]
-        self.volume = np.abs(volume)
         if dim == 2:
             r = self.points[:, :, 0]
             shape = np.concatenate([lam * (2.0 * lam - 1.0), 4.0 * lam[:, i] * lam[:, j]], axis=1)

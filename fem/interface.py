@@ -240,7 +240,7 @@ class Interface:
         d = np.clip(final * (mixed - onset) / (np.maximum(mixed, 1e-300) * (final - onset)), 0.0, 1.0)
         return self._break(np.minimum(self.bond[self.cohesive], 1.0 - d), open_, shear)
 
-    def _tiring(self, open_, shear, mixed, onset, final):
+    def _tiring(self, mixed, onset, final):
         """(c,) loss of bond per cycle, as a rate of its logarithm: x^b, x the geometric mean of peak and range of the separation (as in
         `fem.fatigue`) over that at which it breaks further. Of a bond that is pressed together only the shear is a separation."""
         c, normal = self.cohesive, self._normal[self.cohesive]
@@ -255,14 +255,14 @@ class Interface:
         if not np.any(self.cohesive):
             return 0.0
         mixed = self._mixed()
-        return self._break(self.bond[self.cohesive] * np.exp(-cycles * self._tiring(*mixed)), *mixed[:2])
+        return self._break(self.bond[self.cohesive] * np.exp(-cycles * self._tiring(*mixed[2:])), *mixed[:2])
 
     def tired_share(self, cycles):
         """Area of bonds that `cycles` would break, over the area of bonds that hold: two sums (mm^2, this rank)."""
         if not np.any(self.cohesive):
             return 0.0, 0.0
         w = self.points.weight[self.cohesive] * self.bond[self.cohesive]
-        return float(np.sum(w * (1.0 - np.exp(-cycles * self._tiring(*self._mixed()))))), float(w.sum())
+        return float(np.sum(w * (1.0 - np.exp(-cycles * self._tiring(*self._mixed()[2:]))))), float(w.sum())
 
     def _break(self, new, open_, shear):
         """Set the bonds of the cohesive points; returns the energy that this releases (N mm, this rank)."""
