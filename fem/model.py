@@ -43,6 +43,14 @@ class Laws:
             if self.plastic[k] and np.linalg.eigvalsh(closed)[0] <= 0.0:
                 raise ValueError(f"the yield surface of {laws[k]['name']} is not a closed ellipsoid")
 
+    def utilisation(self, law, stress):
+        """u = sqrt(s.F.s) + f.s (c, nq) of the effective stress (c, nq, 6) in MPa under one law, s over its strength; its gradient
+        (c, nq, 6)."""
+        s = stress / self.strength[law]
+        Fs = s @ self.F[law]
+        q = np.sqrt(np.maximum(np.einsum("cqi,cqi->cq", s, Fs), 1e-30))
+        return np.maximum(q + s @ self.f[law], 0.0), Fs / q[..., None] + self.f[law]
+
     def tables(self):
         return self.C, self.compliance, self.strength, self.F, self.f, self.onset, self.k0, self.crushed
 
