@@ -70,7 +70,7 @@ def pose(directory, screw=INDEX, specimen=SPECIMEN, resolution=FINENESS["fine"],
     return mesh
 
 
-def solve(directory, ranks=1, before="", timeout=600):
+def solve(directory, ranks=1, before=""):
     """Solve what `pose` wrote, in a process of its own; `before`: Python statements run ahead (a changed constant).
 
     Returns a Run. Raises RuntimeError with the solver's last words if it failed; a run that stopped short is returned.
@@ -83,7 +83,7 @@ def solve(directory, ranks=1, before="", timeout=600):
         command = [sys.executable, "-m", "fem", str(directory), "--expect-ranks", str(ranks)]
     if ranks > 1:
         command = ["mpirun", "--oversubscribe", "-n", str(ranks), *command]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     if done.returncode not in (0, 3):
         raise RuntimeError(done.stderr[-2000:])
     outcome = json.loads((directory / "outcome.json").read_text())

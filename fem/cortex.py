@@ -10,14 +10,12 @@ tires by the law of bone (`fem.fatigue`).
 import numpy as np
 from numba import njit
 
-from fem.elements import EDGES, barycentric_gradients
+from fem.elements import EDGES, RULES, barycentric_gradients, quadratic_gradients
 
 FRACTURE_ONSET = 0.02  # plastic strain of cortical bone at fracture: materials library, bone.cortex notes
 FRACTURE_RANGE = 0.03  # with facets of 1-3 mm and 70 MPa: 1-3 N/mm, the fracture energy of cortical bone
 RESIDUAL = 1e-3  # of the stiffness, left in torn shell
 SOUND = 1e-4  # damage that Newton's method could not notice
-
-_LAM = np.array([[2 / 3, 1 / 6, 1 / 6], [1 / 6, 2 / 3, 1 / 6], [1 / 6, 1 / 6, 2 / 3]])
 
 
 @njit(cache=True)
@@ -123,8 +121,7 @@ class Cortex:
         cell, local, row = domain.facet_cells(facets)
         self.row = row  # of `facets`
         number = {frozenset(map(int, e)): 4 + k for k, e in enumerate(EDGES[3])}
-        ends = EDGES[2]
-        midpoints = np.array([[number[frozenset((int(v[a]), int(v[b])))] for a, b in ends] for v in local], dtype=int)
+        midpoints = np.array([[number[frozenset((int(v[a]), int(v[b])))] for a, b in EDGES[2]] for v in local], dtype=int)
         vertices = domain.cells[cell[:, None], local.reshape(-1, 3)]
         self.nodes = np.concatenate([vertices, domain.cells[cell[:, None], midpoints.reshape(-1, 3)]], axis=1)
         x = domain.node_x[vertices]
@@ -135,10 +132,7 @@ class Cortex:
         e2 = np.cross(normal, e1)
         flat = np.einsum("mij,mvj->mvi", np.stack([e1, e2], axis=1), x - x[:, :1])
         grad, area = barycentric_gradients(flat)
-        i, j = ends.T
-        vertex = (4 * _LAM - 1)[None, :, :, None] * grad[:, None]
-        edge = 4 * (_LAM[None, :, i, None] * grad[:, None, j] + _LAM[None, :, j, None] * grad[:, None, i])
-        G = np.concatenate([vertex, edge], axis=2)  # (m, 3, 6, 2)
+        G = quadratic_gradients(RULES[2][0], grad)  # (m, 3, 6, 2)
         m = len(cell)
         self.B = np.zeros((m, 3, 3, 18))
         for a in range(6):

@@ -193,21 +193,10 @@ class Cycle:
             jump = fatigue.jump(rate * cycles, flow)
             outcome = march.attempt(cycles, lambda: grip.press(load), jump)
             if not outcome.converged:
-                if cycles > max(SHORTEST, RUNAWAY * self.cycles):
+                held = self._jump_failed(cycles, load, jump, before)
+                if held is None:
                     self.block = 0.5 * cycles
                     continue
-                # close to the end force control finds no way: is there one under displacement control?
-                omega = fatigue.omega
-                self._tire(jump)
-                self.cycles += cycles
-                held = self._driven(load)
-                if self.stuck and cycles > SHORTEST:  # not with so much damage at once
-                    self.cycles -= cycles
-                    self._undrive(before, omega)
-                    self.block = 0.5 * cycles
-                    continue
-                self.known = None
-                self._record(0.0, held)
                 return held and (self._stopped() or not self._runs_away())
             with self.clock("fatigue"):
                 rate_end, flow_end = self._rates()
@@ -232,6 +221,24 @@ class Cycle:
         if self._stopped() or cycles >= 0.5 * RUNAWAY * self.cycles:
             return True
         return not (self._creeps(cycles, grown) or self.cycles >= self.next_check and self._runs_away())
+
+    def _jump_failed(self, cycles, load, jump, before):
+        """Whether the head holds `load` (N) after a jump that has led to no equilibrium; None if it is to be tried with fewer cycles.
+
+        Close to the end force control finds no way: is there one under displacement control?"""
+        if cycles > max(SHORTEST, RUNAWAY * self.cycles):
+            return None
+        omega = self.fatigue.omega
+        self._tire(jump)
+        self.cycles += cycles
+        held = self._driven(load)
+        if self.stuck and cycles > SHORTEST:  # not with so much damage at once
+            self.cycles -= cycles
+            self._undrive(before, omega)
+            return None
+        self.known = None
+        self._record(0.0, held)
+        return held
 
     def _rates(self):
         """Rates of omega (points,) and flow directions (n, nq, 6) of the cycle whose peak has just been solved."""

@@ -23,7 +23,6 @@ class Smoother:
         self.lam = quadrature.barycentric
         self.w = quadrature.weights[cells]
         imap = domain.linear.dofmap.index_map
-        self.index_map = imap
         comm = domain.comm
         n = imap.size_local
         numbers = imap.local_to_global(np.arange(n + imap.num_ghosts, dtype=np.int32))
@@ -82,7 +81,6 @@ class Damage:
     """
 
     def __init__(self, domain, quadrature, law_of_cell, laws, length, insertion):
-        self.comm = domain.comm
         shape = quadrature.weights.shape
         self.tear = np.zeros(shape)
         self.earlier = np.zeros(shape)

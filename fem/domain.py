@@ -18,8 +18,8 @@ class InterfacePoints:
     """Contact points owned by this rank, all interfaces together.
 
     minus, plus: (n,) global nodes; normal (n, dim) from minus to plus; weight (n,) mm^2 (over the full turn if
-    axisymmetric); size (n,) facet size in mm; kind (n,) index into `names`; position (n, dim); number (n,) among the
-    `total` points of all ranks.
+    axisymmetric); size (n,) facet size in mm; kind (n,) index into `names`; number (n,) among the `total` points of all
+    ranks.
     """
 
     names: list
@@ -29,7 +29,6 @@ class InterfacePoints:
     weight: np.ndarray
     size: np.ndarray
     kind: np.ndarray
-    position: np.ndarray
     minus_region: np.ndarray
     plus_region: np.ndarray
     number: np.ndarray
@@ -120,7 +119,7 @@ class Domain:
         lab, dim = self.lab, self.dim
         names = sorted(k.split("/")[1] for k in lab if k.startswith("minus/"))
         points = lab["points"]
-        keys_m, keys_p, normal, weight, size, kind, xs, regions_m, regions_p = ([] for _ in range(9))
+        columns = []
         for number, name in enumerate(names):
             minus = lab[f"minus/{name}"].astype(np.int64)
             plus = lab[f"plus/{name}"].astype(np.int64)
@@ -129,48 +128,29 @@ class Domain:
             xm = points[minus]
             opposite, region_m = self._facet_cell(minus)
             _, region_p = self._facet_cell(plus)
-            inward = points[opposite] - xm[:, 0]
             if dim == 3:
                 cross = np.cross(xm[:, 1] - xm[:, 0], xm[:, 2] - xm[:, 0])
                 area = 0.5 * np.linalg.norm(cross, axis=1)
-                nrm = cross / (2.0 * area[:, None])
-                nrm[np.einsum("ij,ij->i", nrm, inward) > 0.0] *= -1.0
-                for a, b in ((0, 1), (1, 2), (2, 0)):
-                    keys_m.append(self._key(minus[:, a], minus[:, b]))
-                    keys_p.append(self._key(plus[:, a], plus[:, b]))
-                    xs.append(0.5 * (xm[:, a] + xm[:, b]))
-                    weight.append(area / 3.0)
-                    size.append(np.sqrt(2.0 * area))
-                    normal.append(nrm)
-                    kind.append(np.full(len(minus), number))
-                    regions_m.append(region_m)
-                    regions_p.append(region_p)
+                normal, size = cross / (2.0 * area[:, None]), np.sqrt(2.0 * area)
+                rule = [(a, b, area / 3.0) for a, b in ((0, 1), (1, 2), (2, 0))]
             else:
                 d = xm[:, 1] - xm[:, 0]
-                length = np.linalg.norm(d, axis=1)
-                nrm = np.stack([d[:, 1], -d[:, 0]], axis=1) / length[:, None]
-                nrm[np.einsum("ij,ij->i", nrm, inward) > 0.0] *= -1.0
-                for a, b, w in ((0, 0, 1 / 6), (1, 1, 1 / 6), (0, 1, 4 / 6)):
-                    position = 0.5 * (xm[:, a] + xm[:, b])
-                    keys_m.append(self._key(minus[:, a], minus[:, b]))
-                    keys_p.append(self._key(plus[:, a], plus[:, b]))
-                    xs.append(position)
-                    weight.append(w * length * 2.0 * np.pi * position[:, 0])
-                    size.append(length)
-                    normal.append(nrm)
-                    kind.append(np.full(len(minus), number))
-                    regions_m.append(region_m)
-                    regions_p.append(region_p)
-        if not keys_m:
+                size = np.linalg.norm(d, axis=1)
+                normal = np.stack([d[:, 1], -d[:, 0]], axis=1) / size[:, None]
+                rule = [(a, b, share * size * np.pi * (xm[:, a, 0] + xm[:, b, 0]))  # 2 pi r, r midway between a and b
+                        for a, b, share in ((0, 0, 1 / 6), (1, 1, 1 / 6), (0, 1, 4 / 6))]
+            normal[np.einsum("ij,ij->i", normal, points[opposite] - xm[:, 0]) > 0.0] *= -1.0
+            for a, b, weight in rule:
+                columns.append((self._key(minus[:, a], minus[:, b]), self._key(plus[:, a], plus[:, b]), normal, weight, size,
+                                np.full(len(minus), number), region_m, region_p))
+        if not columns:
             empty = np.empty(0)
             return InterfacePoints(names, *([empty.astype(np.int64)] * 2), np.empty((0, dim)), empty, empty,
-                                   empty.astype(int), np.empty((0, dim)), *([empty.astype(int)] * 3), 0)
-        km, kp = np.concatenate(keys_m), np.concatenate(keys_p)
+                                   *([empty.astype(int)] * 4), 0)
+        km, kp, *columns = (np.concatenate(column) for column in zip(*columns))
         node, owner = self._global_nodes(np.unique(np.concatenate([km, kp])))
         take = np.flatnonzero(owner(kp) == self.comm.rank)
-        return InterfacePoints(names, node(km)[take], node(kp)[take],
-                               *(np.concatenate(v)[take] for v in (normal, weight, size, kind, xs, regions_m, regions_p)),
-                               take, len(km))
+        return InterfacePoints(names, node(km)[take], node(kp)[take], *(column[take] for column in columns), take, len(km))
 
     def _facet_cell(self, facets):
         """Opposite vertex and region of the one cell that holds each interface facet (k, dim) of the input mesh."""

@@ -33,6 +33,17 @@ def barycentric_gradients(x):
     return grad, np.linalg.det(edges) / (6.0 if dim == 3 else 2.0)
 
 
+def quadratic_gradients(lam, grad):
+    """Gradients (n, nq, nen, dim), in 1/mm, of the quadratic shape functions of affine cells.
+
+    Args: lam (nq, dim+1) barycentric coordinates of the points; grad (n, dim+1, dim) those of `barycentric_gradients`.
+    """
+    i, j = EDGES[grad.shape[2]].T
+    vertex = (4.0 * lam - 1.0)[None, :, :, None] * grad[:, None, :, :]
+    edge = 4.0 * (lam[None, :, i, None] * grad[:, None, j, :] + lam[None, :, j, None] * grad[:, None, i, :])
+    return np.concatenate([vertex, edge], axis=2)
+
+
 class Quadrature:
     """Shape gradients, weights and positions of all integration points of a set of cells.
 
@@ -46,17 +57,13 @@ class Quadrature:
         grad, volume = barycentric_gradients(x)
         if np.any(volume == 0.0):
             raise ValueError("the mesh has cells of zero volume")
-        edges = EDGES[dim]
-        i, j = edges[:, 0], edges[:, 1]
-        vertex = (4.0 * lam - 1.0)[None, :, :, None] * grad[:, None, :, :]
-        edge = 4.0 * (lam[None, :, i, None] * grad[:, None, j, :] + lam[None, :, j, None] * grad[:, None, i, :])
-        self.gradients = np.ascontiguousarray(np.concatenate([vertex, edge], axis=2))
+        self.gradients = np.ascontiguousarray(quadratic_gradients(lam, grad))
         self.barycentric = lam
         self.points = np.einsum("qv,cvd->cqd", lam, x)
         self.weights = np.abs(volume)[:, None] * w[None, :]
-        self.volume = np.abs(volume)
         if dim == 2:
             r = self.points[:, :, 0]
+            i, j = EDGES[2].T
             shape = np.concatenate([lam * (2.0 * lam - 1.0), 4.0 * lam[:, i] * lam[:, j]], axis=1)
             self.hoop = np.ascontiguousarray(shape[None] / r[:, :, None])
             self.weights = self.weights * 2.0 * np.pi * r
@@ -135,7 +142,7 @@ def _fill_b(G, hoop, B):
 
 @njit(cache=True)
 def _add_stiffness(B, C, w, CB, Ke):
-    """Ke += w B^T C B, using that C is symmetric and rows of B are sparse only in 3D by thirds (dense product is fine)."""
+    """Ke += w B^T C B; most entries of B are zero, and those of B^T are skipped."""
     nd = Ke.shape[0]
     for i in range(6):
         for b in range(nd):

@@ -100,18 +100,10 @@ class Fatigue:
         x, flow = np.zeros(self.shape), np.zeros_like(m.stress)
         for k in np.unique(m.law[self.tires]):
             cells = np.flatnonzero(self.tires & (m.law == k))
-            peak, flow[cells] = self._utilisation(k, m.stress[cells])
+            peak, flow[cells] = m.laws.utilisation(k, m.stress[cells])
             flow[cells] /= np.sqrt((flow[cells] ** 2 * TENSOR).sum(axis=-1, keepdims=True))
-            x[cells] = np.sqrt(peak * np.minimum(self._utilisation(k, swing[cells])[0], peak))
+            x[cells] = np.sqrt(peak * np.minimum(m.laws.utilisation(k, swing[cells])[0], peak))
         return self._joined(m.damage.smooth(x), lambda cortex: cortex.utilisation()), flow
-
-    def _utilisation(self, law, stress):
-        """u (c, nq) of the stress (c, nq, 6) in MPa under one law, and its gradient (c, nq, 6)."""
-        laws = self.model.laws
-        s = stress / laws.strength[law]
-        Fs = s @ laws.F[law]
-        q = np.sqrt(np.maximum(np.einsum("cqi,cqi->cq", s, Fs), 1e-30))
-        return np.maximum(q + s @ laws.f[law], 0.0), Fs / q[..., None] + laws.f[law]
 
     def rate(self, x):
         """d omega / dN (points,) at the utilisation x."""

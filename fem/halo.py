@@ -71,7 +71,7 @@ class Halo:
 
     def document(self):
         """halo.json."""
-        return {"z_mm": self.z.tolist(), "threshold": THRESHOLD, "radius_mm": self.radius, "snapshots": self.snapshots}
+        return {"z_mm": self.z.tolist(), "threshold": THRESHOLD, "snapshots": self.snapshots}
 
     def summary(self):
         if not self.snapshots:

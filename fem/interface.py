@@ -24,6 +24,12 @@ PENALTY = 4.0
 RESIDUAL = 1e-5  # stiffness left at open or sliding points, relative to the penalty: keeps the tangent regular
 
 
+def split(jump, normal):
+    """Parts of jumps (n, dim) along and across the normal (n, dim): (n,), > 0 where open, and (n, dim)."""
+    gn = np.einsum("ij,ij->i", jump, normal)
+    return gn, jump - gn[:, None] * normal
+
+
 @njit(cache=True)
 def traction(jump, normal, kn, kt, slip, bound, bond, Kn, Kt, secant, out, tangent, new_slip, opened):
     """Tractions (n, dim) in MPa on the plus side's motion, their tangent (n, dim, dim) and the trial slip.
@@ -187,8 +193,7 @@ class Interface:
 
     def stored_energy(self):
         """Elastic energy of penalties and bonds in N mm (this rank)."""
-        gn = np.einsum("ij,ij->i", self.jump, self._normal)
-        gt = self.jump - gn[:, None] * self._normal
+        gn, gt = split(self.jump, self._normal)
         elastic = gt - self.new_slip
         w = self.points.weight
         k = np.where(gn <= 0.0, self.kn, self.bond * self.Kn * (1 + RESIDUAL) + (1 - self.bond) * RESIDUAL * self.kn)
@@ -204,13 +209,12 @@ class Interface:
 
     def friction_traction(self):
         """Frictional traction (n, dim) in MPa of the current update."""
-        gn = np.einsum("ij,ij->i", self.jump, self._normal)
-        gt = self.jump - gn[:, None] * self._normal
+        _, gt = split(self.jump, self._normal)
         return (1.0 - self.bond)[:, None] * self.kt[:, None] * (gt - self.new_slip)
 
     def commit(self):
         """Accept the current update as converged; returns the energy released by bond damage (N mm, this rank)."""
-        gn = np.einsum("ij,ij->i", self.jump, self._normal)
+        gn, _ = split(self.jump, self._normal)
         self.slip[:] = self.new_slip
         self.pressure = np.maximum(0.0, -self.kn * gn)
         self.closed = gn <= 0.0
@@ -219,8 +223,7 @@ class Interface:
     def _mixed(self):
         """Of the cohesive points (c): opening, shear, their norm; separations at which the virgin bond starts and ends to break."""
         c = self.cohesive
-        gn = np.einsum("ij,ij->i", self.jump, self._normal)
-        gt = self.jump - gn[:, None] * self._normal
+        gn, gt = split(self.jump, self._normal)
         open_ = np.maximum(gn, 0.0)[c]
         shear = np.sqrt(np.einsum("ij,ij->i", gt, gt))[c]
         mixed = np.sqrt(open_**2 + shear**2)
@@ -240,13 +243,13 @@ class Interface:
         d = np.clip(final * (mixed - onset) / (np.maximum(mixed, 1e-300) * (final - onset)), 0.0, 1.0)
         return self._break(np.minimum(self.bond[self.cohesive], 1.0 - d), open_, shear)
 
-    def _tiring(self, open_, shear, mixed, onset, final):
+    def _tiring(self, mixed, onset, final):
         """(c,) loss of bond per cycle, as a rate of its logarithm: x^b, x the geometric mean of peak and range of the separation (as in
         `fem.fatigue`) over that at which it breaks further. Of a bond that is pressed together only the shear is a separation."""
         c, normal = self.cohesive, self._normal[self.cohesive]
-        gn, back = np.einsum("ij,ij->i", self.jump[c], normal), np.einsum("ij,ij->i", self.swung[c], normal)
+        (gn, _), (back, across) = split(self.jump[c], normal), split(self.swung[c], normal)
         opened = np.maximum(gn, 0.0) - np.maximum(gn - back, 0.0)
-        swung = np.hypot(opened, np.linalg.norm(self.swung[c] - back[:, None] * normal, axis=1))
+        swung = np.hypot(opened, np.linalg.norm(across, axis=1))
         reach = onset * final / (final - (1.0 - self.bond[self.cohesive]) * (final - onset))
         return np.minimum(np.sqrt(mixed * np.minimum(swung, mixed)) / reach, 1.0) ** self.exponent[self.cohesive]
 
@@ -255,14 +258,14 @@ class Interface:
         if not np.any(self.cohesive):
             return 0.0
         mixed = self._mixed()
-        return self._break(self.bond[self.cohesive] * np.exp(-cycles * self._tiring(*mixed)), *mixed[:2])
+        return self._break(self.bond[self.cohesive] * np.exp(-cycles * self._tiring(*mixed[2:])), *mixed[:2])
 
     def tired_share(self, cycles):
         """Area of bonds that `cycles` would break, over the area of bonds that hold: two sums (mm^2, this rank)."""
         if not np.any(self.cohesive):
             return 0.0, 0.0
         w = self.points.weight[self.cohesive] * self.bond[self.cohesive]
-        return float(np.sum(w * (1.0 - np.exp(-cycles * self._tiring(*self._mixed()))))), float(w.sum())
+        return float(np.sum(w * (1.0 - np.exp(-cycles * self._tiring(*self._mixed()[2:]))))), float(w.sum())
 
     def _break(self, new, open_, shear):
         """Set the bonds of the cohesive points; returns the energy that this releases (N mm, this rank)."""
@@ -279,8 +282,8 @@ def motion(interface, jump, comm):
     points = interface.points
     screw = np.array([name.startswith("screw_") for name in points.names], bool)[points.kind]
     w = points.weight * screw
-    gn = np.einsum("ij,ij->i", jump, points.normal)
-    slip = np.linalg.norm(jump - gn[:, None] * points.normal, axis=1)
+    gn, gt = split(jump, points.normal)
+    slip = np.linalg.norm(gt, axis=1)
     sums = comm.allreduce(np.array([w.sum(), (w * slip).sum(), (w * np.maximum(gn, 0.0)).sum(), w[gn > 0].sum()]))
     if sums[0] == 0.0:
         return {}

@@ -27,7 +27,7 @@ POWER = 12  # iterations for the largest eigenvalue, which Chebyshev smoothing n
 class LinearSolver:
     """Solves A dx = b again and again while A changes little.
 
-    Attributes: rtol, may be changed at any time; iterations (total), setups (preconditioners built).
+    Attributes: rtol, may be changed at any time; setups (preconditioners built).
     """
 
     def __init__(self, model, rtol=RELATIVE):
@@ -35,7 +35,7 @@ class LinearSolver:
         self.A = model.A
         self.direct = model.dim == 2
         self.rtol = rtol
-        self.iterations = self.setups = 0
+        self.setups = 0
         self.ksp = self._coarse = self._whole = None
         if not self.direct:
             self._scale = model.diagonal_scale
@@ -135,7 +135,6 @@ class LinearSolver:
         if self.direct:
             self.ksp.solve(b, x)
             self.setups += 1
-            self.iterations += 1
             return 1 if self.ksp.getConvergedReason() > 0 else -1
         self._open()
         self.ksp.setTolerances(rtol=self.rtol, max_it=ITERATIONS)
@@ -145,7 +144,6 @@ class LinearSolver:
         self.ksp.getPC().setReusePreconditioner(not fresh)
         self.ksp.solve(b, x)
         its, reason = self.ksp.getIterationNumber(), self.ksp.getConvergedReason()
-        self.iterations += its
         if reason < 0 and not fresh:
             self._base = None
             return self.solve(b, x)

@@ -11,7 +11,7 @@ from petsc4py import PETSc
 
 from fem._compat import wrap_vector
 from fem.actuator import Actuator, Grip
-from fem.cortex import Cortex
+from fem.cortex import SOUND, Cortex
 from fem.damage import Damage
 from fem.elements import Quadrature, energies, stiffness, update
 from fem.interface import Interface
@@ -42,6 +42,14 @@ class Laws:
             closed = self.F[k] - np.outer(self.f[k], self.f[k])
             if self.plastic[k] and np.linalg.eigvalsh(closed)[0] <= 0.0:
                 raise ValueError(f"the yield surface of {laws[k]['name']} is not a closed ellipsoid")
+
+    def utilisation(self, law, stress):
+        """u = sqrt(s.F.s) + f.s (c, nq) of the effective stress (c, nq, 6) in MPa under one law, s over its strength; its gradient
+        (c, nq, 6)."""
+        s = stress / self.strength[law]
+        Fs = s @ self.F[law]
+        q = np.sqrt(np.maximum(np.einsum("cqi,cqi->cq", s, Fs), 1e-30))
+        return np.maximum(q + s @ self.f[law], 0.0), Fs / q[..., None] + self.f[law]
 
     def tables(self):
         return self.C, self.compliance, self.strength, self.F, self.f, self.onset, self.k0, self.crushed
@@ -223,7 +231,7 @@ class Model:
     def residual(self):
         """Update stresses and tractions at `u`; returns the residual Vec, zero at prescribed components.
 
-        Sets reaction (3 or 2 components, N, on the head), support, and the norms used by the convergence test."""
+        Sets reaction (3 or 2 components, N, on the head), support, and contact_force, whose norm the convergence test uses."""
         self.u.scatter_forward()
         u = self.u.array.reshape(-1, self.dim)
         self._r.array[:] = 0.0
@@ -257,8 +265,7 @@ class Model:
         kept: share of their elastic stiffness that plastic points keep, 0 for the consistent tangent; with any, sliding points have
         the stiffness of their secant."""
         self._elastic.copy(self.A, structure=PETSc.Mat.Structure.SAME_NONZERO_PATTERN)
-        # damage below a ten-thousandth changes nothing that Newton's method could notice
-        changed = np.flatnonzero(np.any((self.status == 1) | (self._initial - self.integrity > 1e-4) |
+        changed = np.flatnonzero(np.any((self.status == 1) | (self._initial - self.integrity > SOUND) |
                                         (self.bulk[..., 1] > 0.0), axis=1))
         self._add_cells(self.A, changed, kept=kept)
         if self.cortex:
@@ -276,7 +283,7 @@ class Model:
         Linear: bone and cortex unload elastically with the damage that they have, what is in contact stays and sticks, what is
         open stays open. Only in three dimensions, under force control. Raises RuntimeError without a solution."""
         self._elastic.copy(self.A, structure=PETSc.Mat.Structure.SAME_NONZERO_PATTERN)
-        changed = np.flatnonzero(np.any((self._initial - self.integrity > 1e-4) | (self.bulk[..., 1] > 0.0), axis=1))
+        changed = np.flatnonzero(np.any((self._initial - self.integrity > SOUND) | (self.bulk[..., 1] > 0.0), axis=1))
         self._add_cells(self.A, changed, unloading=True)
         if self.cortex:
             self._add_cortex(self.A, self.cortex.damaged(), unloading=True)

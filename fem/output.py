@@ -169,10 +169,10 @@ class Snapshot:
         deviator[..., :3] -= carried[..., :3].mean(axis=-1, keepdims=True)
         mises = np.sqrt(1.5 * ((deviator[..., :3] ** 2).sum(-1) + 2 * (deviator[..., 3:] ** 2).sum(-1)))
         plastic = np.sqrt((model.eps_p**2 * (1, 1, 1, 0.5, 0.5, 0.5)).sum(-1))  # norm of the tensor; its shear is stored twice
-        laws = model.laws
-        s = model.stress / laws.strength[model.law][:, None, None]
-        use = np.sqrt(np.einsum("cqi,cij,cqj->cq", s, laws.F[model.law], s)) + np.einsum("ci,cqi->cq", laws.f[model.law], s)
-        use[~laws.rated[model.law]] = 0.0
+        use = np.zeros_like(w)
+        for law in np.flatnonzero(model.laws.rated):
+            cells = model.law == law
+            use[cells], _ = model.laws.utilisation(law, model.stress[cells])
         self.cells = {
             "damage": (w * model.damage.lost()).sum(1), "fatigue_damage": (w * model.damage.fatigue).sum(1),
             "insertion_damage": (w * model.damage.initial).sum(1),

@@ -169,12 +169,26 @@ def carry(model, mesh, problem, state):
     model.integrity = damage.integrity()
     model.renew()
 
+    before, there = kept(mesh, new, shift, old, history, worst)
+    after = comm.allreduce(float(np.sum((q.weights * damage.lost())[mine] * was_bone)))
+    return {"damage_volume_before_mm3": before, "damage_volume_kept_mm3": there, "damage_volume_after_mm3": after,
+            "transfer_error": (after - there) / there if there > 0.0 else 0.0,
+            "groove_volume_mm3": comm.allreduce(float(np.sum(q.weights[mine] * groove)))}
+
+
+def kept(mesh, new, shift, old, history, worst):
+    """Volume of the damage (mm^3) in the bone of an earlier `mesh`, and in what of that bone is still there in the mesh `new`.
+
+    shift: mm, from the old frame to the new one; old: `Quadrature` of the earlier mesh; history: arrays HISTORY of its state;
+    worst: damage of debris.
+    """
     def lost(tearing, fatigue):
         return np.minimum(1.0 - (1.0 - tearing) * (1.0 - fatigue), worst)
 
+    bone = np.flatnonzero(np.isin(mesh["region"], BONE))
     volume = (old.weights * lost(history["tearing"], history["fatigue"]))[bone].sum(axis=1)
     damaged = bone[volume > 0.0]
-    # How much of it is in bone that is still there: where the new bone's border cuts a cell, its four integration points do not say.
+    # where the new bone's border cuts a cell, its four integration points do not say how much is on either side
     fine = np.random.default_rng(0).exponential(size=(len(damaged), SAMPLES, 4))
     fine /= fine.sum(axis=2, keepdims=True)
     x = np.einsum("ckv,cvd->ckd", fine, mesh["points"][mesh["cells"][damaged]]).reshape(-1, 3)
@@ -184,8 +198,4 @@ def carry(model, mesh, problem, state):
     fields = (history[name][damaged] for name in ("tearing", "fatigue"))
     there = lost(*(np.clip(np.einsum("ckq,cq->ck", weight, f), f.min(axis=1)[:, None], f.max(axis=1)[:, None]) for f in fields))
     cut = old.weights[damaged].sum(axis=1) * (there * still).mean(axis=1)
-    kept = float(np.sum(np.where(still.all(axis=1), volume[volume > 0.0], cut)))
-    after = comm.allreduce(float(np.sum((q.weights * damage.lost())[mine] * was_bone)))
-    return {"damage_volume_before_mm3": float(volume.sum()), "damage_volume_kept_mm3": kept, "damage_volume_after_mm3": after,
-            "transfer_error": (after - kept) / kept if kept > 0.0 else 0.0,
-            "groove_volume_mm3": comm.allreduce(float(np.sum(q.weights[mine] * groove)))}
+    return float(volume.sum()), float(np.sum(np.where(still.all(axis=1), volume[volume > 0.0], cut)))

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-SHORTEST = 0.25  # cycles that one block may stand for
+SHORTEST = 0.25  # fewest cycles that one block stands for, but for the last before a rise of the load or the end
 
 
 class Waveform:

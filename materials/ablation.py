@@ -11,9 +11,9 @@ from copy import deepcopy
 import numpy as np
 
 from materials import library
+from materials.interface import BONES
 from materials.law import quadric
 
-BONES = ("trabecular", "pedicle", "posterior")
 POROUS = (*BONES, "foam")
 # von Mises is open along the pressure axis and has no closest point there; 0.49 in place of 0.5 closes it far away
 INTERACTION = 0.49

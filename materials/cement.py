@@ -12,9 +12,8 @@ from materials.law import Law, quadric
 from materials.tensors import isotropic
 
 
-def _law(name, factor, modulus, warnings):
+def _law(name, factor):
     v = library.load("cement")
-    modulus = v.modulus if modulus is None else v.modulus.check(modulus, "cement modulus", warnings)
     tension, shear = v.tensile_strength / v.compressive_strength, v.shear_strength / v.compressive_strength
     S0 = (1 + tension) / (2 * tension)
     zeta = min(1 / (2 * (shear * S0) ** 2) - 1, 0.0)     # isotropic where the three strengths allow it
@@ -23,24 +22,23 @@ def _law(name, factor, modulus, warnings):
     keys = ("modulus", "poisson", "compressive_strength", "tensile_strength", "shear_strength")
     if factor != 1.0:
         keys += ("porosity", "porosity_exponent")
-    return Law(name, "plastic", isotropic(modulus * factor, v.poisson), v.compressive_strength * factor, F, f,
+    return Law(name, "plastic", isotropic(v.modulus * factor, v.poisson), v.compressive_strength * factor, F, f,
                fatigue=tiring, sources=library.sources("cement", *keys) | references)
 
 
-def cement(warnings, modulus=None):
-    """Law of solid PMMA; `modulus` in MPa if not the default."""
-    return _law("cement", 1.0, modulus, warnings)
+def cement():
+    """Law of solid PMMA."""
+    return _law("cement", 1.0)
 
 
-def cemented_bone(warnings, modulus=None, porosity=None):
-    """Law of bone filled with PMMA of `modulus` (MPa) that leaves the fraction `porosity` of the pores empty."""
+def cemented_bone():
+    """Law of bone filled with PMMA that leaves a part of the pores empty."""
     v = library.load("cement")
-    porosity = v.porosity if porosity is None else v.porosity.check(porosity, "porosity of the cement", warnings)
-    return _law("cemented_bone", (1 - porosity) ** v.porosity_exponent, modulus, warnings)
+    return _law("cemented_bone", (1 - v.porosity) ** v.porosity_exponent)
 
 
-def pores(bvtv, porosity=None):
+def pores(bvtv):
     """Share of bone of `bvtv` that cement fills: (1 - bvtv)(1 - p). Raises ValueError for a bvtv outside 0 to 1."""
     if not 0 <= bvtv < 1:
         raise ValueError("BV/TV lies between 0 and 1")
-    return (1 - bvtv) * (1 - (library.load("cement").porosity if porosity is None else porosity))
+    return (1 - bvtv) * (1 - library.load("cement").porosity)

@@ -54,16 +54,10 @@ class Density:
             return self
         return Density(self.value * _ash_per(self.kind) / _ash_per(kind), kind)
 
-    def _same(self, other):
+    def __truediv__(self, other):
+        """Ratio of two densities of one kind."""
         if not isinstance(other, Density):
             raise TypeError("a density compares with a density only; write its kind")
         if other.kind is not self.kind:
             raise MixedDensities(f"{self.kind} and {other.kind} do not mix; convert one with .to(kind)")
-        return other.value
-
-    def __lt__(self, other):
-        return self.value < self._same(other)
-
-    def __truediv__(self, other):
-        """Ratio of two densities of one kind."""
-        return self.value / self._same(other)
+        return self.value / other.value

@@ -12,8 +12,7 @@ FOAM_SOLID = 1200.0             # mg/cm^3, solid polyurethane
 
 
 def problem(model, regions, interfaces, screw_diameter, insertion_depth, *, screw_material="Ti6Al4V", density=None,
-            foam_density=None, frame=None, cortex=False, cement_modulus=None, cement_porosity=None, loading=PULLOUT,
-            rig_compliance=0.0, steps=STEPS):
+            foam_density=None, frame=None, cortex=False, loading=PULLOUT, rig_compliance=0.0, steps=STEPS):
     """Everything the solver needs to know beside the mesh, ready for JSON.
 
     model               'threaded3d' or 'axisymmetric'
@@ -25,7 +24,6 @@ def problem(model, regions, interfaces, screw_diameter, insertion_depth, *, scre
     frame               (3, 3) R with x_anatomical = R @ x_screw; the body's cranio-caudal axis is then anatomical z.
                         None (cylinders and blocks): that axis is the screw axis, so that r-z and 3D are one material
     cortex              whether the outer surface carries a cortical membrane
-    cement_modulus      MPa; cement_porosity the empty fraction of the pores in filled bone
     loading             the protocol step for the solver, a pullout or a cycle; rig_compliance in mm/N; steps {'first', 'largest'} in mm
 
     Returns the problem with one more entry, 'warnings': sentences about values outside the range of their law.
@@ -39,8 +37,8 @@ def problem(model, regions, interfaces, screw_diameter, insertion_depth, *, scre
         "posterior": lambda: bone.posterior(density, warnings),
         "foam": lambda: foam.foam(foam_density, warnings),
         "halo": fibrous.fibrous,
-        "cement": lambda: cement.cement(warnings, cement_modulus),
-        "cemented_bone": lambda: cement.cemented_bone(warnings, cement_modulus, cement_porosity),
+        "cement": cement.cement,
+        "cemented_bone": cement.cemented_bone,
     }
     if unknown := set(regions) - set(makers):
         raise ValueError(f"no material for region {', '.join(sorted(unknown))}")

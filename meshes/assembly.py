@@ -48,7 +48,7 @@ def assemble(specimen, screw, halo, cement, resolution, model):
             return np.all(r > factor * radius - TINY, axis=1)
         return np.all((np.abs(x[..., -1]) < TINY) & (r > factor * rings[0] - TINY), axis=1)
 
-    return _finish(points, cells, region, screw, resolution, core, held, cement)
+    return _finish(points, cells, region, screw, core, held, cement)
 
 
 def _block(block, screw, halo, cement, resolution, room):
@@ -69,7 +69,7 @@ def _block(block, screw, halo, cement, resolution, room):
     def held(x, r):
         return np.all((np.abs(x[..., 2]) < TINY) & (r > 0.999 * block.ring_inner_diameter / 2), axis=1)
 
-    return _finish(points, cells, region, screw, resolution, core, held, cement)
+    return _finish(points, cells, region, screw, core, held, cement)
 
 
 def _vertebra(specimen, screw, halo, cement, resolution):
@@ -116,7 +116,7 @@ def _vertebra(specimen, screw, halo, cement, resolution):
         del r
         return outer(x) & shape.held(x.mean(axis=1) @ R.T + origin)
 
-    mesh = _finish(points, cells, region, screw, resolution, core, held, cement)
+    mesh = _finish(points, cells, region, screw, core, held, cement)
     boundary, _ = adjacency(mesh.cells)
     facets = facet_vertices(mesh.cells, boundary)
     x = mesh.points[facets]
@@ -184,7 +184,7 @@ def _distance(points, chain):
     return np.linalg.norm(points[..., None, :] - foot, axis=-1).min(axis=-1)
 
 
-def _finish(points, cells, region, screw, resolution, core, held, cement):
+def _finish(points, cells, region, screw, core, held, cement):
     """Let cement soak broken bone, split the interfaces and name the facets."""
     if core.soaked:
         soak(points, cells, region, adjacency(cells)[1], cement.broken, core.soaked)
@@ -204,6 +204,5 @@ def _finish(points, cells, region, screw, resolution, core, held, cement):
         raise MeshError("the mesh has inverted cells")
     mesh.info = {"volumes_mm3": mesh.volumes(), "quality": mesh.quality(), "cells": len(cells), "points": len(points),
                  "insertion_depth_mm": screw.depth, "core_radius_mm": core.rim_radius,
-                 "cement_volume_requested_mm3": core.cement_volume,
                  "cement_volume_mm3": sum(v for k, v in mesh.volumes().items() if k.startswith("cement"))}
     return mesh

@@ -26,12 +26,11 @@ PEDICLE_END = 0.35  # of the insertion depth in a specimen without a pedicle: wh
 
 @dataclass(frozen=True)
 class Placement:
-    """Chains (see meshes.outline) of pure cement and of infiltrated bone, either may be None; volume in mm^3 of all cement,
-    of which `soaked` is to go into broken bone."""
+    """Chains (see meshes.outline) of pure cement and of infiltrated bone, either may be None; `soaked`: mm^3 of cement that are
+    to go into broken bone."""
 
     filled: np.ndarray | None
     cloud: np.ndarray | None
-    volume: float
     soaked: float = 0.0
 
 
@@ -59,7 +58,7 @@ def place(cement, screw, screw_chain, halo_chain, room, spacing):
             level = _bisect(lambda t: ring_volume(lambda z: np.where(z <= t, hole(z), 0.0), metal, 0.0, bottom),
                             cement.bulk(void), 0.0, bottom)
             part = from_radius(lambda z: np.where(z <= level, hole(z), 0.0), level, bottom, spacing)
-            return Placement(part, None, cement.bulk(void))
+            return Placement(part, None)
         filled = halo_chain
 
         def inner(z):
@@ -70,7 +69,7 @@ def place(cement, screw, screw_chain, halo_chain, room, spacing):
     soaked = min(rest, cement.broken.beyond(inner)) if cement.broken and filled is not None else 0.0
     rest -= soaked
     if rest <= 0.005 * bulk:
-        return Placement(filled, None, void + soaked, soaked)
+        return Placement(filled, None, soaked)
     shape = _shape(cement, screw, inner)
 
     def cloud(z, size):
@@ -87,7 +86,7 @@ def place(cement, screw, screw_chain, halo_chain, room, spacing):
             f" for {(void + soaked + volume(largest)) / 1000:.2f} ml; use less cement, a shorter screw or a larger specimen")
     size = _bisect(volume, rest, 0.0, largest)
     chain = from_radius(lambda z: cloud(z, size), -0.5, floor, spacing)
-    return Placement(filled, chain, void + soaked + volume(size), soaked)
+    return Placement(filled, chain, soaked)
 
 
 def soak(points, cells, region, inner, broken, volume):

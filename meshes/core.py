@@ -15,12 +15,10 @@ BELOW = 1.5  # mm below the deepest thing
 
 @dataclass(frozen=True)
 class Core:
-    """Triangulated half profile and its outer chain; cement_volume mm^3 as placed (0 without cement), of which `soaked` mm^3 are
-    still to go into broken bone."""
+    """Triangulated half profile and its outer chain; `soaked`: mm^3 of cement that are still to go into broken bone."""
 
     profile: profile.Profile
     outer: np.ndarray
-    cement_volume: float
     soaked: float
 
     @property
@@ -47,7 +45,7 @@ def make(screw, halo, cement, resolution, bone, room, domain=None):
     result = profile.triangulate(domain, chain, sizes, bone, halo=hole, filled=placed.filled if placed else None,
                                  cloud=placed.cloud if placed else None,
                                  empty=halo is not None and halo.content == "empty")
-    return Core(result, domain, *((placed.volume, placed.soaked) if placed else (0.0, 0.0)))
+    return Core(result, domain, placed.soaked if placed else 0.0)
 
 
 def _check_room(screw, hole, room):

@@ -49,10 +49,6 @@ class LabMesh:
     def dim(self):
         return self.points.shape[1]
 
-    @property
-    def model(self):
-        return "threaded3d" if self.dim == 3 else "axisymmetric"
-
     def volumes(self):
         """Region name -> volume, mm^3; the half plane counts its full revolution."""
         measure = cell_volumes(self.points, self.cells)
@@ -91,7 +87,7 @@ class LabMesh:
             )  # fmt: skip
 
     def to_msh(self, path):
-        """Gmsh 4.1 file with the regions, boundary sets and both sides of the interfaces as physical names."""
+        """Gmsh 2.2 file with the regions, boundary sets and both sides of the interfaces as physical names."""
         export(self, Path(path).with_suffix(".msh"))
 
 
@@ -107,7 +103,8 @@ def export(mesh, path):
     known = meshio.extension_to_filetypes
     if path.suffix.lower() not in known:
         raise MeshError(f"cannot write '{path.name}': the extension is not one of {', '.join(sorted(known))}")
-    kind = known[path.suffix.lower()][0]
+    kinds = known[path.suffix.lower()]
+    kind = "gmsh" if "gmsh" in kinds else kinds[0]  # the first that meshio knows for .msh is Ansys Fluent's
     cell, facet = ("tetra", "triangle") if mesh.dim == 3 else ("triangle", "line")
     points = mesh.points if mesh.dim == 3 else np.column_stack([mesh.points, np.zeros(len(mesh.points))])
     facets = dict(mesh.facets)

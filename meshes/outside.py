@@ -39,7 +39,8 @@ def fill(core_points, core_facets, outer_points, outer_triangles, size):
     enclosed = enclosed_volume(points, surface)
     best = None
     for algorithm, factor in ATTEMPTS:
-        made = _apart(lambda a=algorithm, f=factor: _gmsh_tets(points, surface, lambda x: f * size(x), a))
+        found = _apart(lambda a=algorithm, f=factor: _gmsh_tets(points, surface, lambda x: f * size(x), a))
+        made = found and _collect(points, surface, *found)
         if made is None or not _sound(*made, surface, enclosed):
             continue
         poorest = radius_ratio(*made).min()
@@ -136,7 +137,8 @@ def _winding(probes, points, triangles):
 
 
 def _gmsh_tets(points, surface, size, algorithm):
-    """(points, tets) inside the closed surface, or None when Gmsh gives up. Points of the surface keep their ids."""
+    """Tags and coordinates of all nodes, and nodes of the tets inside the closed surface, or None when Gmsh gives up. Points of the
+    surface are tagged from 1 in their order."""
     used, local = np.unique(surface, return_inverse=True)
     with gmsh_model("outside") as model:
         gmsh.option.setNumber("Mesh.MeshSizeExtendFromBoundary", 0)
@@ -153,18 +155,19 @@ def _gmsh_tets(points, surface, size, algorithm):
         model.mesh.setSizeCallback(lambda dim, tag, x, y, z, lc: float(size(np.array([[x, y, z]]))[0]))
         try:
             model.mesh.generate(3)
-            return _collect(model, volume, points, used)
         except Exception:  # Gmsh raises bare Exceptions
             return None
         finally:
             model.mesh.removeSizeCallback()
+        tags, x, _ = model.mesh.getNodes()
+        return tags, x, model.mesh.getElementsByType(4, volume)[1]
 
 
-def _collect(model, volume, points, used):
-    tags, x, _ = model.mesh.getNodes()
-    _, nodes = model.mesh.getElementsByType(4, volume)
+def _collect(points, surface, tags, x, nodes):
+    """(points, tets) of what `_gmsh_tets` found, or None where that is no tet. Points of the surface keep their ids."""
     if len(nodes) == 0:
-        raise ValueError("no tets")
+        return None
+    used = np.unique(surface)
     fresh = np.setdiff1d(nodes, np.arange(1, len(used) + 1)).astype(int)  # an unused surface point fails `_sound`
     number = np.full(int(tags.max()) + 1, -1)
     number[1 : len(used) + 1] = used

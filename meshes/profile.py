@@ -11,6 +11,7 @@ from meshes.labmesh import REGIONS, cell_volumes
 from meshes.outline import weave
 from meshes.specimen import LEAST, MeshError
 
+HEAD = 5.0  # mm, radius of the head
 WALL = 0.4  # mm of bone that must be left round what lies in it
 APART = 0.25  # mm between a measured halo and the outside of the core, which may not touch
 FAILURE_BAND = 0.3  # mm beyond the thread crest that is meshed as fine as the thread
@@ -40,7 +41,7 @@ def screw_outline(screw):
             " at the tip; use a smaller taper or a thicker core"
         )
     top = 0.5 + screw.head_height
-    chain = [(0.0, top), (screw.head_diameter / 2, top), (screw.head_diameter / 2, 0.5), (root(0.0), 0.5), (root(0.0), 0)]
+    chain = [(0.0, top), (HEAD, top), (HEAD, 0.5), (root(0.0), 0.5), (root(0.0), 0)]
     chamfer = 0.35 * root(-depth)
     if not smooth:
         chain += _threads(screw, depth - chamfer)

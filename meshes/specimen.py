@@ -9,6 +9,7 @@ from math import radians, tan
 
 from numpy import asarray, clip, cos, hypot, interp, maximum, ndarray, pi, where
 
+NARROWEST = 0.4  # of the depth, from the entry: where an hourglass has its waist
 LEAST = 0.2  # mm, of a measured halo: what the needle wets, and what can be meshed
 
 
@@ -32,7 +33,7 @@ class Fenestration:
 class Screw:
     """A pedicle screw with trapezoidal, annular (closed) threads.
 
-    diameter, core_diameter (at the head), length, pitch, crest (axial width of the thread crest), head sizes: mm.
+    diameter, core_diameter (at the head), length, pitch, crest (axial width of the thread crest), head_height: mm.
     taper: half angle of the core cone, degrees. Flank angles are measured from the plane normal to the axis; the
     proximal flank faces the head and carries the pullout load. thread='smooth' is a plain cylinder of `diameter`.
     insertion_depth: depth of the tip below the entry, mm; None means the whole length.
@@ -46,7 +47,6 @@ class Screw:
     crest: float = 0.2
     proximal_flank: float = 5.0
     distal_flank: float = 25.0
-    head_diameter: float = 10.0
     head_height: float = 6.0
     thread: str = "annular"
     insertion_depth: float | None = None
@@ -80,7 +80,6 @@ class Vertebra:
     transverse_angle: float | None = None
     sagittal_angle: float | None = None
     offset: tuple[float, float] = (0.0, 0.0)
-    hold: str = "potted"
     first_diameter: float | None = None
 
 
@@ -106,7 +105,7 @@ class Halo:
     """The resorbed zone that a loose screw of diameter `around_diameter` and depth `depth` leaves.
 
     Its outer radius is around_diameter/2 + t(z): t = thickness for a cylinder; an hourglass narrows smoothly from
-    `thickness` at entry and tip to `waist` (default thickness/4) at waist_position (fraction of the depth from entry).
+    `thickness` at entry and tip to `waist` (default thickness/4) at NARROWEST of the depth.
     A measured one has the (z, thickness) pairs of `profile`, tip first, and ends where bone is whole. content: 'fibrous' (meshed
     tissue) or 'empty'. above: mm of it that lie above the entry of the screw that is in now, which may be deeper than its own.
     """
@@ -117,7 +116,6 @@ class Halo:
     shape: str = "cylinder"
     content: str = "fibrous"
     waist: float | None = None
-    waist_position: float = 0.4
     profile: tuple = ()
     above: float = 0.0
 
@@ -142,7 +140,7 @@ class Halo:
         if self.shape == "measured":
             return maximum(interp(z, *zip(*self.profile)), LEAST)
         waist = self.thickness / 4 if self.waist is None else self.waist
-        p = self.waist_position
+        p = NARROWEST
         phase = where(s < p, s / p, 1.0 + (s - p) / (1.0 - p))  # 0 at the entry, 1 at the waist, 2 at the tip
         return waist + (self.thickness - waist) * (1.0 + cos(pi * phase)) / 2
 

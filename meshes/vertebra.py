@@ -225,7 +225,7 @@ class VertebraShape:
         return out
 
     def cortex_thickness(self, points):
-        """Thickness (n,) of the cortical shell, mm; the wall of the pedicle is thickest above, below and medially."""
+        """Thickness (n,) of the cortical shell, mm; the wall of the pedicle is thickest above and below."""
         p = np.asarray(points, float)
         region = self.region(p)
         out = np.where(region == REGIONS["trabecular"], CORTEX["body"], CORTEX["posterior"])

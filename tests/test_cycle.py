@@ -19,8 +19,8 @@ pytest.importorskip("dolfinx")
 
 from mpi4py import MPI  # noqa: E402
 
+from benchmarks.verification import toggling  # noqa: E402
 from benchmarks.verification.linear_elements import CoarseSolver, LinearModel  # noqa: E402
-import meshes  # noqa: E402
 from fem.curve import Curve  # noqa: E402
 from fem.cycle import Cycle  # noqa: E402
 from fem.domain import Domain  # noqa: E402
@@ -30,14 +30,9 @@ from fem.loadpath import Drive, LoadPath  # noqa: E402
 from fem.model import Model  # noqa: E402
 from fem.output import Clock, Watch, read_mesh  # noqa: E402
 from fem.waveform import Waveform  # noqa: E402
-from materials.density import Density, Kind  # noqa: E402
-from materials.problem import problem  # noqa: E402
-from meshes.labmesh import REGIONS  # noqa: E402
-from meshes.specimen import Cylinder, Resolution, Screw  # noqa: E402
+from meshes.specimen import Cylinder  # noqa: E402
 from scenarios import failure  # noqa: E402
 import synthetic  # noqa: E402
-
-COARSE = Resolution(1.6, 2.4, 8.0, 6)
 
 
 def test_a_gap_that_opens_at_the_peak_is_an_opening():
@@ -63,15 +58,10 @@ def test_a_gap_that_opens_at_the_peak_is_an_opening():
 
 def prepare(directory, **loading):
     """A short screw in a cylinder of weak bone."""
-    screw = Screw(6.5, 20.0, 2.75, 4.5, head_height=7.5)
     directory.mkdir(parents=True, exist_ok=True)
-    mesh = meshes.build(Cylinder(26.0, 26.0), screw, None, None, COARSE, "threaded3d")
-    mesh.save(directory / "mesh.npz")
-    load = {"kind": "cycle", "direction": [-1, 0, 0], "start_N": 25.0, "ramp_N_per_cycle": 0.005, "minimum_N": 5.0,
-            "stop": {"head_displacement_mm": 0.8, "cycles": 1000}, "tolerance": 0.04} | loading
-    posed = problem("threaded3d", {n: REGIONS[n] for n in mesh.volumes()}, list(mesh.interfaces), screw.diameter, screw.depth,
-                    density=Density(80.0, Kind.QCT_K2HPO4), loading=load)
-    (directory / "problem.json").write_text(json.dumps(posed))
+    load = {"start_N": 25.0, "ramp_N_per_cycle": 0.005, "minimum_N": 5.0, "stop": {"head_displacement_mm": 0.8, "cycles": 1000},
+            "tolerance": 0.04} | loading
+    toggling.pose(directory, Cylinder(26.0, 26.0), toggling.SHORT, toggling.SHORT_MESH, bmd=80.0, **load)
     return directory
 
 

@@ -17,7 +17,7 @@ from fem.cortex import Cortex  # noqa: E402
 from fem.cycle import Cycle  # noqa: E402
 from fem.domain import Domain  # noqa: E402
 from fem.linear import LinearSolver  # noqa: E402
-from fem.model import Model  # noqa: E402
+from fem.model import Laws, Model  # noqa: E402
 from fem.output import Clock, Watch  # noqa: E402
 from materials.law import quadric  # noqa: E402
 from materials.tensors import isotropic  # noqa: E402
@@ -121,7 +121,7 @@ def test_a_stress_that_does_not_swing_tires_nothing():
     model = type("M", (), {"cortex": None})()
     model.law, model.stress = np.array([0]), np.zeros((1, 4, 6))
     model.stress[..., 2] = -0.8 * STRENGTH
-    model.laws = type("L", (), {"strength": np.array([STRENGTH]), "F": F[None], "f": f[None]})()
+    model.laws = Laws([{"name": "bone", "kind": "plastic", "stiffness": isotropic(100.0, 0.0), "strength": STRENGTH, "F": F, "f": f}])
     model.damage = type("D", (), {"fatigue": np.zeros((1, 4)), "smooth": staticmethod(lambda x: x)})()
     tired = fatigue.Fatigue(model, [{"fatigue": {"life": LIFE, "exponent": EXPONENT, "maximum": MAXIMUM, "ratchet": 0.0}}])
     for share, wanted in ((1.0, 0.8), (0.5, 0.8 * np.sqrt(0.5)), (0.0, 0.0), (3.0, 0.8)):

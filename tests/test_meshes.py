@@ -1,11 +1,12 @@
 """Meshes of screws in cylinders and blocks: regions, volumes, split interfaces, cement of the volume asked for."""
 
-import meshio
+import gmsh
 import numpy as np
 import pytest
 
 import meshes
 from meshes import core
+from meshes.kernel import gmsh_model
 from meshes.labmesh import REGIONS, LabMesh, cell_volumes, export
 from meshes.outline import radius_at
 from meshes.split import adjacency, facet_vertices
@@ -104,7 +105,12 @@ def test_save_load_and_export(tmp_path):
     text = (tmp_path / "model.inp").read_text()
     assert "ELSET=screw" in text.replace("elset", "ELSET") and "cemented_bone" in text
     mesh.to_msh(tmp_path / "mesh.msh")
-    assert sum(len(b.data) for b in meshio.read(tmp_path / "mesh.msh").cells if b.type == "tetra") == len(mesh.cells)
+    text = (tmp_path / "mesh.msh").read_text()
+    assert text.startswith("$MeshFormat") and '"cemented_bone"' in text.split("$EndPhysicalNames")[0]
+    with gmsh_model("read") as model:
+        gmsh.merge(str(tmp_path / "mesh.msh"))
+        assert {model.getPhysicalName(*group) for group in model.getPhysicalGroups(3)} == mesh.volumes().keys()
+        assert len(model.mesh.getElementsByType(4)[0]) == len(mesh.cells)
     with pytest.raises(MeshError, match="extension"):
         export(mesh, tmp_path / "model.xyzzy")
 

@@ -10,40 +10,22 @@ import pytest
 
 pytest.importorskip("dolfinx")
 
+from benchmarks import laboratory  # noqa: E402
 from fem.curve import first_maximum, vertex  # noqa: E402
-import meshes  # noqa: E402
-from materials.density import Density, Kind  # noqa: E402
-from materials.problem import problem  # noqa: E402
-from meshes.labmesh import REGIONS  # noqa: E402
-from meshes.specimen import Cement, Cylinder, Halo, Resolution, Screw  # noqa: E402
-
-SCREW = Screw(6.5, 20.0, 2.75, 4.5)
-SPECIMEN = Cylinder(30.0, 30.0)
-COARSE = Resolution(1.0, 1.6, 6.0, 8)
+from meshes.specimen import Cement, Halo, Screw  # noqa: E402
 
 
-def prepare(directory, model="axisymmetric", resolution=COARSE, halo=None, cement=None, screw=SCREW, largest=0.04, drop=0.2,
-            bmd=80.0):
-    """Write mesh.npz and problem.json of a bone cylinder."""
-    directory.mkdir(parents=True, exist_ok=True)
-    mesh = meshes.build(SPECIMEN, screw, halo, cement, resolution, model)
-    mesh.save(directory / "mesh.npz")
-    regions = {name: REGIONS[name] for name in mesh.volumes()}
-    posed = problem(model, regions, list(mesh.interfaces), screw.diameter, screw.depth, density=Density(bmd, Kind.QCT_K2HPO4),
-                    loading={"kind": "pullout", "rate_mm_per_s": 5 / 60, "stop": {"force_drop": drop, "displacement": 2.0}},
-                    steps={"first": 0.005, "largest": largest})
-    (directory / "problem.json").write_text(json.dumps(posed))
+def prepare(directory, **posed):
+    """Pose the pullout of a bone cylinder; arguments as for `laboratory.pose`."""
+    laboratory.pose(directory, resolution=laboratory.FINENESS["coarse"], **posed)
     return directory
 
 
 def solve(directory, ranks=1):
-    """Run the solver in a process of its own, as halofix does; returns the outcome."""
-    command = [sys.executable, "-m", "fem", str(directory), "--expect-ranks", str(ranks)]
-    if ranks > 1:
-        command = ["mpirun", "--oversubscribe", "-n", str(ranks), *command]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stderr[-2000:]
-    return json.loads((directory / "outcome.json").read_text())
+    """The outcome of a pullout that came to its end."""
+    outcome = laboratory.solve(directory, ranks).outcome
+    assert outcome["status"] == "completed", outcome["reason"]
+    return outcome
 
 
 @pytest.fixture(scope="module")
@@ -76,14 +58,14 @@ def test_screw_and_support_reactions_agree(native):
 
 
 def test_halving_the_step_moves_the_peak_by_less_than_2_percent(native, tmp_path):
-    half = solve(prepare(tmp_path / "half", largest=0.02))
+    half = solve(prepare(tmp_path / "half", steps=laboratory.STEPS | {"largest": 0.02}))
     assert half["step"]["steps"] > native[0]["step"]["steps"]
     assert half["step"]["peak_force_N"] == pytest.approx(native[0]["step"]["peak_force_N"], rel=0.02)
 
 
 @pytest.fixture(scope="module")
 def three(tmp_path_factory):
-    directory = prepare(tmp_path_factory.mktemp("three"), "threaded3d")
+    directory = prepare(tmp_path_factory.mktemp("three"), model="threaded3d")
     return solve(directory), directory
 
 

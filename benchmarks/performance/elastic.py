@@ -40,7 +40,7 @@ def make(directory, fineness):
     write_inp(directory / "model.inp", welded, problem)
 
 
-def write_inp(path, mesh, problem, solver="SPOOLES"):
+def write_inp(path, mesh, problem):
     """The exported mesh (meshes.labmesh.export) as C3D10, with materials, support, pull and output of the reaction."""
     from meshes.labmesh import NAMES, export
 
@@ -73,7 +73,7 @@ def write_inp(path, mesh, problem, solver="SPOOLES"):
             middle = [edge_of[tuple(sorted((a, b)))] for t in f.tolist() for a, b in zip(t, t[1:] + t[:1])]
             chosen = np.unique(np.concatenate([f.ravel(), middle])) + 1
             out.write(f"*NSET, NSET={name.upper()}\n" + "".join(f"{i},\n" for i in chosen))
-        out.write(f"*STEP\n*STATIC, SOLVER={solver}\n*BOUNDARY\nHELD, 1, 3\nHEAD_TOP, 1, 2\nHEAD_TOP, 3, 3, {PULL}\n"
+        out.write(f"*STEP\n*STATIC, SOLVER=SPOOLES\n*BOUNDARY\nHELD, 1, 3\nHEAD_TOP, 1, 2\nHEAD_TOP, 3, 3, {PULL}\n"
                   "*NODE PRINT, NSET=HEAD_TOP, TOTALS=ONLY\nRF\n*END STEP\n")
 
 

@@ -49,5 +49,4 @@ class CoarseSolver(LinearSolver):
         right.array.reshape(-1, m.dim)[m._vertices] = b.array.reshape(-1, m.dim)[m._nodes]
         self.ksp.getPC().getMGCoarseSolve().solve(right, found)
         P.mult(found, x)
-        self.iterations += 1
         return 1

@@ -56,7 +56,7 @@ def micromotion(options):
     return fig
 
 
-def holes(screw):
+def holes():
     """A cylindrical hole and the hourglass of the same volume."""
     def volume(thickness, shape):
         shape = hole(thickness, shape, content="empty")
@@ -74,7 +74,7 @@ def holes(screw):
 def thicker(options):
     """The screw 2 mm thicker in two holes of one volume: pulled out, and pushed sideways as toggling does."""
     screw = revision(2.0)
-    cases = {"in intact bone": None, **{f"in the {shape}": made for shape, made in holes(screw).items()}}
+    cases = {"in intact bone": None, **{f"in the {shape}": made for shape, made in holes().items()}}
     rows = []
     fig, axes = plt.subplots(2, 1, figsize=(6.4, 8.4), layout="compressed")
     for ax, (name, made) in zip([None, *axes], cases.items()):

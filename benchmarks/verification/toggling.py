@@ -270,9 +270,9 @@ def block(self):
         assert all(self.path.ease(to) for to in way)
     jump = fatigue.jump(growth, flow)
     assert self.march.attempt(load - grip.load, lambda: grip.press(load), jump).converged
-    fatigue.omega = jump.omega
+    fatigue.omega = fatigue.laid = jump.omega
     self.cycles += 1
-    self._record(0.0)
+    self._record(0.0, True)
     return True
 cycle.Cycle._block = block
 """
