@@ -22,7 +22,7 @@ from scenarios.provenance import git_state, version
 from scenarios.solve import ROOT
 from scenarios.trouble import BadInput, Environment
 
-# of benchmarks.laboratory.FINENESS; the crest of the thread, 0.2 mm wide, is held in one edge above 0.18 mm: only the three finest resolve it
+# of scenarios.laboratory.FINENESS; the crest of the thread, 0.2 mm wide, is held in one edge above 0.18 mm: only the three finest resolve it
 MESHES = ("coarse", "standard", "fine", "0.25 mm", "0.15 mm", "0.12 mm", "0.09 mm")
 STEPS = (0.08, 0.04, 0.02)  # mm, largest
 SMALLER = (0.01,)
@@ -43,6 +43,12 @@ MANUFACTURED = """
 import json
 from benchmarks.verification.manufactured import orders
 print(json.dumps(orders()))
+"""
+DISCRETISATION = """
+import json
+from benchmarks.verification.convergence import study
+rows, *runs = study()
+print(json.dumps([rows, *([run.peak for run in found.values()] for found in runs)]))
 """
 
 
@@ -82,11 +88,16 @@ def _check(name, title, asked, found, passed, rows, **more):
     return {"name": name, "title": title, "asked": asked, "found": found, "passed": bool(passed), "rows": rows, **more}
 
 
+def _computed(code, what):
+    """What `code`, which asks a script of benchmarks/, prints as JSON in its last line."""
+    done = subprocess.run([sys.executable, "-c", code], env=solver.environment(), cwd=ROOT, capture_output=True, text=True)
+    if done.returncode:
+        raise Environment(f"{what} could not be computed: {done.stderr.strip().splitlines()[-1]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
 def manufactured(full):
     """A solution is prescribed, the load that belongs to it applied; its error must fall with the order of the elements."""
-    done = subprocess.run([sys.executable, "-c", MANUFACTURED], env=solver.environment(), capture_output=True, text=True)
-    if done.returncode:
-        raise Environment(f"the manufactured solution could not be computed: {done.stderr.strip().splitlines()[-1]}")
     rows = [
         {
             "model": model,
@@ -96,7 +107,7 @@ def manufactured(full):
             "L2 order": None if p != p else p,
             "H1 order": None if q != q else q,
         }
-        for model, h, l2, h1, p, q in json.loads(done.stdout.splitlines()[-1])
+        for model, h, l2, h1, p, q in _computed(MANUFACTURED, "the manufactured solution")
     ]
     last = [row for row, after in zip(rows, [*rows[1:], None]) if after is None or after["model"] != row["model"]]
     passed = all(
@@ -168,8 +179,8 @@ def read_tests(report):
 
 
 def _pullouts(posed):
-    """[(label, size, Run)] of pullouts from the bone cylinder of benchmarks.laboratory; posed: [(label, size, arguments)]."""
-    from benchmarks.laboratory import pullout
+    """[(label, size, Run)] of pullouts from the bone cylinder of scenarios.laboratory; posed: [(label, size, arguments)]."""
+    from scenarios.laboratory import pullout
 
     try:
         return [(label, size, pullout(**arguments)) for label, size, arguments in posed]
@@ -212,7 +223,7 @@ def convergence(rows, keys):
 
 def mesh(full):
     """Native pullout from a bone cylinder, axisymmetric, past the peak: the mesh at the thread is refined."""
-    from benchmarks.laboratory import FINENESS
+    from scenarios.laboratory import FINENESS
 
     runs = _pullouts([(name, FINENESS[name].thread, {"resolution": FINENESS[name]}) for name in MESHES])
     rows = [_numbers(*run) for run in runs]
@@ -237,7 +248,7 @@ def mesh(full):
 
 def step(full):
     """The same pullout with smaller load steps."""
-    from benchmarks.laboratory import FINENESS, STEPS as USUAL_STEPS
+    from scenarios.laboratory import FINENESS, STEPS as USUAL_STEPS
 
     sizes = STEPS + (SMALLER if full else ())
     runs = _pullouts(
@@ -261,10 +272,7 @@ def step(full):
 
 def discretisation(full):
     """Penalty, nonlocal length, local damage: the studies of benchmarks/verification/convergence.py."""
-    from benchmarks.verification.convergence import study
-
-    rows, nonlocal_runs, local_runs = study()
-    regular, local = ([runs[name].peak for name in runs] for runs in (nonlocal_runs, local_runs))
+    rows, regular, local = _computed(DISCRETISATION, "convergence")
     ranges = [max(peaks) / min(peaks) - 1 for peaks in (regular, local)]
     found = f"peak over {len(regular)} meshes: nonlocal {100 * ranges[0]:.1f} %, local {100 * ranges[1]:.1f} %"
     return _check(

@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("dolfinx")
 
-from benchmarks import laboratory  # noqa: E402
+from scenarios import laboratory  # noqa: E402
 from fem.curve import first_maximum, vertex  # noqa: E402
 from meshes.specimen import Cement, Halo, Screw  # noqa: E402
 

@@ -24,7 +24,7 @@ EDGES = ((0, 1), (1, 2), (2, 0), (0, 3), (1, 3), (2, 3))    # midpoints of a C3D
 
 def make(directory, fineness):
     """Write mesh.npz, problem.json and model.inp."""
-    from benchmarks.laboratory import FINENESS, pose
+    from scenarios.laboratory import FINENESS, pose
     from meshes.labmesh import LabMesh
 
     mesh = pose(directory, resolution=FINENESS[fineness], model="threaded3d")

@@ -127,7 +127,7 @@ def flat(python, files):
     rows = []
     for name in ("coarse", "standard", "fine", "0.25 mm", "0.15 mm"):
         with tempfile.TemporaryDirectory() as folder:
-            code = f"from benchmarks.laboratory import *; pose({folder!r}, resolution=FINENESS[{name!r}])"
+            code = f"from scenarios.laboratory import *; pose({folder!r}, resolution=FINENESS[{name!r}])"
             meshing, _, _ = run([*python, "-c", code])
             wall, _, _ = run([*python, "-m", "fem", folder])
             outcome = json.loads((Path(folder) / "outcome.json").read_text())

@@ -12,8 +12,8 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 
-from benchmarks.laboratory import FINENESS, STEPS, pullout
 from scenarios import tables
+from scenarios.laboratory import FINENESS, STEPS, pullout
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402

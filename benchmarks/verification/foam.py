@@ -18,7 +18,7 @@ import meshio
 import numpy as np
 from scipy.stats import pearsonr, spearmanr
 
-from benchmarks.laboratory import FINENESS, insertion, pullout
+from scenarios.laboratory import FINENESS, insertion, pullout
 from materials.foam import property_at
 from meshes.profile import screw_outline
 from meshes.specimen import Block, Screw

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.laboratory import BMD, FINENESS, INDEX, insertion, pullout
 from materials import bone, library
 from materials.density import Density, Kind
 from materials.law import quadric
 from scenarios import tables
+from scenarios.laboratory import BMD, FINENESS, INDEX, insertion, pullout
 
 HERE = Path(__file__).parent
 ACROSS = np.array([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]])  # takes the cranio-caudal axis across the screw's

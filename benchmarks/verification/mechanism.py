@@ -15,11 +15,11 @@ import tempfile
 import matplotlib.pyplot as plt
 import numpy as np
 
-from benchmarks.laboratory import FINENESS, INDEX, SPECIMEN, pullout
 from benchmarks.verification import toggling
 from benchmarks.verification.revision import engagement, hole, revision
 from meshes.specimen import Cylinder
 from scenarios import cyclic_figures, figures, resultdir, tables
+from scenarios.laboratory import FINENESS, INDEX, SPECIMEN, pullout
 from scenarios.style import run_style
 
 HERE = Path(__file__).parent

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 
 import meshes
-from benchmarks.laboratory import BMD, FINENESS, INDEX, SPECIMEN, insertion, pullout
 from meshes.specimen import Block, Cement, Halo, MeshError, Screw
 from scenarios import tables
+from scenarios.laboratory import BMD, FINENESS, INDEX, SPECIMEN, insertion, pullout
 
 HERE = Path(__file__).parent
 THICKNESSES = (0.25, 0.5, 1.0)      # mm
