@@ -48,7 +48,7 @@ def place(cement, screw, screw_chain, halo_chain, room, spacing):
     floor = -depth - 60.0
     filled, void = None, 0.0
     inner = metal
-    if halo_chain is not None and cement.fills_halo:
+    if halo_chain is not None:
         def hole(z):
             return radius_at(halo_chain, z)
 

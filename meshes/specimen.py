@@ -168,13 +168,12 @@ class Broken:
 class Cement:
     """PMMA round the screw. volume: mm^3 that are injected; pores: share of bone that it fills (1: nothing but cement is where it goes).
 
-    target: 'halo', 'fenestrations', 'tip' or 'anterior_two_thirds'; fills_halo: a halo, if there is one, is filled;
+    target: 'halo', 'fenestrations', 'tip' or 'anterior_two_thirds'; a halo, if there is one, is filled first;
     broken: bone that what is left over soaks before it enters sound bone; body_from: depth at which the screw leaves the pedicle, mm.
     """
 
     volume: float
     target: str = "halo"
-    fills_halo: bool = True
     broken: Broken | None = field(default=None, compare=False)
     pores: float = 1.0
     body_from: float | None = None

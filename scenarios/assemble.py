@@ -79,7 +79,7 @@ def parts(scenario, stage=None, made=None):
     halo = next((protocol.lab_halo(body, owner) for i, body, owner in protocol.halos(scenario) if i < stage.index), None)
     if augment and augment.target == "halo":
         halo = halo or (made and made.halo)
-    cement = _cement(augment, scenario.specimen, halo, made and made.broken) if augment else None
+    cement = _cement(augment, scenario.specimen, made and made.broken) if augment else None
     edges = scenario.resolution
     resolution = lab.RESOLUTIONS[edges] if isinstance(edges, str) else lab.Resolution(**edges.model_dump())
     return Parts(_specimen(scenario, last), screw, halo, cement, resolution, scenario.model, last.material)
@@ -111,10 +111,10 @@ def broken_bone(mesh, broken):
     return lab.Broken(centres, np.where(broken[bone], cell_volumes(mesh.points, mesh.cells[bone]), 0.0))
 
 
-def _cement(augment, specimen, halo, broken):
+def _cement(augment, specimen, broken):
     # Closed-cell foam takes no cement: all of it stays in the halo.
     filled = 1.0 if specimen.shape == "block" else pores(protocol.bvtv(specimen))
-    return lab.Cement(protocol.volume(augment, specimen), augment.target, fills_halo=halo is not None,
+    return lab.Cement(protocol.volume(augment, specimen), augment.target,
                       broken=broken if augment.target == "halo" else None, pores=filled)
 
 
