@@ -94,6 +94,22 @@ def test_an_output_that_no_case_will_have_is_refused(base, tmp_path, output, say
     assert len(found) == 1 and says in found[0]
 
 
+def test_an_output_is_asked_for_once(base, tmp_path):
+    """A column of the same name twice would break the table, once all cases have been run."""
+    found = problems(sweep_file(tmp_path, {"screw.pitch": "[3 mm]"}, "grid", "outputs: [peak_force_N, pullout.peak_force_N, peak_force_N]"))
+    assert len(found) == 1 and found[0].startswith(f"{tmp_path}/sweep.yaml:5: outputs[3]: `peak_force_N` is given twice")
+
+
+def test_a_resolution_that_is_varied_has_nothing_in_its_place(base, tmp_path):
+    fine = made(tmp_path, {"resolution": "[coarse, standard]"}, "grid")
+    assert len(fine.cases) == 2
+    found = problems(sweep_file(tmp_path, {"resolution": "[coarse, standard]"}, "grid", "resolution: coarse"))
+    assert len(found) == 1 and found[0].startswith(f"{tmp_path}/sweep.yaml:5: resolution: `resolution` is varied"), found
+    (tmp_path / "x.csv").write_text("resolution\ncoarse\n")
+    (tmp_path / "sweep.yaml").write_text("scenario: base.yaml\nresolution: fine\ndesign: {kind: csv, file: x.csv}\n")
+    assert ":2: resolution: `resolution` is varied" in problems(tmp_path / "sweep.yaml")[0]
+
+
 def test_sweeps_and_scenarios_are_told_apart(base, tmp_path):
     file = sweep_file(tmp_path, {"screw.pitch": "[3 mm]"}, "grid")
     assert "ok, sweep of 1 cases" in halofix("check", file).stdout
