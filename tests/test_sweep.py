@@ -141,6 +141,20 @@ def test_keys_that_contradict_each_other_are_refused(base, tmp_path, design, val
     assert len(found) == 1 and fragment in found[0], found
 
 
+@pytest.mark.parametrize("design, values, more, count", [
+    ("grid", "{from: 60 mg/cm^3, to: 80 mg/cm^3, steps: 10000}", "", 100_000_000),
+    ("grid", "{distribution: normal, mean: 70 mg/cm^3, sd: 2 mg/cm^3}", "replicates: 1001", 1_001_000),
+    ("{kind: sobol, samples: 262144}", "[60 mg/cm^3, 80 mg/cm^3]", "", 1_048_576),
+    ("{kind: latin_hypercube, samples: 1000}", "[60 mg/cm^3, 80 mg/cm^3]", "replicates: 1001", 1_001_000),
+])
+def test_a_sweep_beyond_all_measure_is_refused_before_it_is_laid_out(base, tmp_path, monkeypatch, design, values, more, count):
+    monkeypatch.setattr(designs, "points", None)
+    step = 1000 if "normal" in values else 10000
+    lengths = "[40 mm, 45 mm]" if "samples" in design else f"{{from: 40 mm, to: 45 mm, steps: {step}}}"
+    found = problems(sweep_file(tmp_path, {"specimen.bmd": values, "screw.length": lengths}, design, more))
+    assert found == [f"{tmp_path}/sweep.yaml:5: design: these are {count} cases; allowed are at most 1000000"]
+
+
 @pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.stem)
 def test_shipped_sweeps_can_be_run(file):
     sweep = plan.made(file)
