@@ -241,11 +241,11 @@ def _shape(value):
     return f"unknown shape {describe(shape)}; a specimen is {SHAPES}{meant}"
 
 
-def _model_in(annotation):
+def model_in(annotation):
     """The model class inside an annotation such as `Fenestration | None`, or None."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    return next(filter(None, map(_model_in, get_args(annotation))), None)
+    return next(filter(None, map(model_in, get_args(annotation))), None)
 
 
 def model_at(location, model, tagged=spec.TAGGED):
@@ -254,7 +254,7 @@ def model_at(location, model, tagged=spec.TAGGED):
         if isinstance(part, str) and part.startswith("<"):
             model = tagged[part]
         elif part in model.model_fields:
-            model = _model_in(model.model_fields[part].annotation) or model
+            model = model_in(model.model_fields[part].annotation) or model
     return model
 
 
@@ -284,7 +284,7 @@ def lenient(model, data):
                 values[name] = field.get_default(call_default_factory=True)
                 values[name] = _valid(field, values[name])
             continue
-        raw, inner = data[name], _model_in(field.annotation)
+        raw, inner = data[name], model_in(field.annotation)
         valid = _valid(field, raw)
         if valid is not None:
             values[name] = valid
@@ -314,7 +314,7 @@ def _lenient_steps(steps_given):
         kind = next(iter(item)) if isinstance(item, dict) and len(item) == 1 else None
         kind = kind if kind in spec.STEPS else None
         body = item[kind] if kind else None
-        model = _model_in(spec.STEPS[kind].model_fields[kind].annotation) if kind else None
+        model = model_in(spec.STEPS[kind].model_fields[kind].annotation) if kind else None
         steps[i] = (kind, lenient(model, body) if isinstance(body, dict) else Partial(model, {}))
     return steps
 

@@ -67,7 +67,10 @@ def test_all_that_is_wrong_with_the_form_is_said_with_its_line(base, tmp_path):
     ("specimen.bdm", "[60 mg/cm^3]", "the scenario has no value `bdm` there; it has shape, diameter, length, bmd, bmd_kind (did you mean `bmd`?)"),
     ("specimen.bone.bmd", "[60 mg/cm^3]", "no block `bone`"),
     ("protocol.cycle.start", "[100 N]", "the protocol has no step `cycle`; its steps are insert, pullout"),
-    ("specimen", "[60 mg/cm^3]", "no value `specimen`"),
+    ("specimen", "[60 mg/cm^3]", "no value `specimen` there but a block; vary its values specimen.shape or specimen.diameter or"),
+    ("screw.fenestration", "[{count: 4, diameter: 1 mm, from_tip: 8 mm}]", "screw.fenestration[1]: a block is no value to vary; write it into the base "
+     "scenario and vary its values screw.fenestration.count or screw.fenestration.diameter or screw.fenestration.from_tip"),
+    ("resolution", "[coarse, {thread: 1 mm, near: 1 mm, far: 3 mm, sectors: 8}]", "vary its values resolution.thread or"),
     ("specimen.bmd", "[60 mg/cm^3, 70]", "specimen.bmd[2]: 70 has no unit; allowed is a density"),
     ("specimen.bmd", "[60 mg/cm^3, 70 mm]", "'70 mm' is not a density"),
     ("specimen.bmd", "{distribution: normal, mean: 70 mg/cm^3, sd: 5 mm}", "sd: '5 mm' is not a density"),
@@ -92,6 +95,13 @@ def test_what_is_wrong_with_a_value_is_said_at_its_line(base, tmp_path, path, va
 def test_an_output_that_no_case_will_have_is_refused(base, tmp_path, output, says):
     found = problems(sweep_file(tmp_path, {"screw.pitch": "[3 mm]"}, "grid", f"outputs: [peak_force_N, {output}]"))
     assert len(found) == 1 and says in found[0]
+
+
+def test_the_strength_to_be_trusted_is_an_output(base, tmp_path):
+    outputs = ("first_maximum_N", "pullout.first_maximum_displacement_mm")
+    assert made(tmp_path, {"screw.pitch": "[3 mm]"}, "grid", f"outputs: [{', '.join(outputs)}]").outputs == outputs
+    step = {"kind": "pullout", "peak_force_N": 120.0, "first_maximum_N": 80.0, "first_maximum_displacement_mm": 0.2}
+    assert [results.value_of({"steps": [{"kind": "insert"}, step]}, output) for output in outputs] == [80.0, 0.2]
 
 
 def test_an_output_is_asked_for_once(base, tmp_path):

@@ -19,7 +19,8 @@ from scenarios.units import describe
 
 # keys of result.json that a sweep may collect
 OUTPUTS = (
-    *WORDS, "failure_type", "displacement_at_end_mm", "force_at_end_N", "largest_slip_um", "metal_utilisation", "seconds_total", "memory_MiB")
+    *WORDS, "failure_type", "first_maximum_N", "first_maximum_displacement_mm", "displacement_at_end_mm", "force_at_end_N", "largest_slip_um",
+    "metal_utilisation", "seconds_total", "memory_MiB")
 MOST = 1_000_000  # cases
 Count = Annotated[int, Field(strict=True, ge=1, le=MOST)]
 Seed = Annotated[int, Field(strict=True, ge=0, le=2**31)]
