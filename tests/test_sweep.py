@@ -389,10 +389,26 @@ def test_an_interrupted_sweep_keeps_its_cases_and_goes_on(base, tmp_path):
     assert engine.status(out).exit_code == 0
 
 
+def test_a_retry_that_cannot_start_takes_nothing_away(base, tmp_path):
+    out = tmp_path / "out"
+    sweep = made(tmp_path, {"specimen.bmd": "[60 mg/cm^3]"}, "grid", "ranks: 2")
+    sweep.write(out)
+    failed = out / "outcomes" / f"{next(iter(sweep.cases))}.json"
+    failed.write_text(json.dumps({"status": "failed", "reason": "", "seconds": None, "ranks": 2, "result": {}}))
+    with pytest.raises(BadInput, match="-j 1 is less than the 2 ranks"):
+        engine.retry(out, cores=1)
+    assert failed.exists()
+
+
 def test_what_is_no_sweep_is_said(tmp_path):
     said = halofix("sweep", "status", tmp_path)
     assert said.returncode == 2 and "not the directory of a sweep" in said.stderr
     assert "say which cases" in halofix("sweep", "retry", tmp_path).stderr
+    for words in (("retry", "--failed"), ("resume",), ("resume", "--profile", "slurm")):
+        for place in (tmp_path, tmp_path / "missing"):
+            said = halofix("sweep", *words, place)
+            assert said.returncode == 2 and "not the directory of a sweep" in said.stderr, said.stderr
+    assert not list(tmp_path.iterdir())
     (tmp_path / "mine.txt").touch()
     said = halofix("sweep", SHIPPED[0], "--out", tmp_path)
     assert said.returncode == 2 and "exists and is not a sweep" in said.stderr
