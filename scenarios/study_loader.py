@@ -56,7 +56,7 @@ def judged(document, file):
         view = View(document, found, Path(file))
         for rule in RULES:
             for path, message in rule(view):
-                if tuple(path) not in document.flagged:
+                if tuple(path) not in document.flagged or path == ("specimens",):  # a table has many lines
                     document.add(path, message)
         warnings = view.warnings
     problems = sorted(document.problems, key=lambda p: p.line)

@@ -271,6 +271,26 @@ def test_a_table_is_a_design(base, tmp_path):
     assert f"{tmp_path}/again.csv:3: {BMD}: 'high' is not a number with a unit" in found[0] and "did you mean `length`?" in found[1]
 
 
+@pytest.mark.parametrize("text, said", [
+    (f"{BMD},screw.length [mm]\n60,5,40,5\n70,40\n", [":2: 4 cells under 2 headings; a decimal comma?"]),
+    (f"{BMD},screw.length [mm]\n60\n\n70,40,\n", [":2: screw.length [mm]: there is no value"]),
+    (f"{BMD},screw.length [mm],specimen.bmd [g/cm^3]\n60,40,0.07\n", [":1: the column `specimen.bmd` is there 2 times"]),
+    (f"{BMD},screw.lenght [mm]\n60,40\nhigh,40\n7,0,40\n", [":4: 3 cells under 2 headings", f":3: {BMD}: 'high' is not", ":1: screw.lenght [mm]: "]),
+])
+def test_all_that_is_wrong_in_a_table_is_told(base, tmp_path, text, said):
+    (tmp_path / "x.csv").write_text(text)
+    (tmp_path / "sweep.yaml").write_text("scenario: base.yaml\ndesign: {kind: csv, file: x.csv}\n")
+    found = problems(tmp_path / "sweep.yaml")
+    assert len(found) == len(said)
+    assert all(line.startswith(f"{tmp_path}/x.csv{part}") for line, part in zip(found, said)), found
+
+
+def test_a_table_may_have_its_units_in_round_brackets(base, tmp_path):
+    (tmp_path / "x.csv").write_text("specimen.bmd (mg/cm^3),protocol.pullout.stop.displacement(mm)\n60,0.02\n")
+    (tmp_path / "sweep.yaml").write_text("scenario: base.yaml\ndesign: {kind: csv, file: x.csv}\n")
+    assert plan.made(tmp_path / "sweep.yaml").cases.keys() == made(tmp_path, {"specimen.bmd": "[60 mg/cm^3]"}, "grid").cases.keys()
+
+
 def test_large_sweeps_come_in_jobs_of_several(base, tmp_path):
     sweep = made(tmp_path, {"specimen.bmd": "{from: 60 mg/cm^3, to: 120 mg/cm^3, steps: 1200}"}, "grid")
     assert len(sweep.batches) == 400 and sorted(case for batch in sweep.batches.values() for case in batch) == sorted(sweep.cases)
