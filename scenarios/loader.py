@@ -28,6 +28,7 @@ NOT_YET = {
     "leads": "leave it out; `pitch` is the distance from one thread to the next, whatever the number of leads",
 }
 STUDY_KEYS = {"citation", "role", "arms", "measured"}
+SWEEP_KEYS = {"scenario", "parameters", "design"}  # that no scenario has
 SHAPES = "a vertebra (`level: L3`), a bone cylinder (`shape: cylinder`) or a foam block (`shape: block`)"
 
 
@@ -59,8 +60,9 @@ def is_study(document):
 
 
 def is_sweep(document):
-    """Whether the data of a Document are a sweep (scenarios.sweeps.spec)."""
-    return isinstance(document.data, dict) and {"scenario", "design"} <= document.data.keys()
+    """Whether the data of a Document are a sweep (scenarios.sweeps.spec): told by any of its keys, of which others may be misspelt."""
+    keys = document.data.keys() if isinstance(document.data, dict) else set()
+    return not SWEEP_KEYS.isdisjoint(keys) and not {"specimen", "protocol"} <= keys and not is_study(document)
 
 
 def load(file):
@@ -83,6 +85,9 @@ def judged(document, file):
     if is_sweep(document):
         document.problems.clear()
         document.add((), f"this is a sweep and not a scenario; `./halofix sweep {file}` runs it")
+    elif is_study(document):
+        document.problems.clear()
+        document.add((), f"this is a study and not a scenario; `./halofix validate {file}` compares it with simulations")
     elif document.data is not None and not isinstance(document.data, dict):
         document.add((), "a scenario is a mapping with the keys `specimen`, `screw` and `protocol`")
     elif document.data is not None:

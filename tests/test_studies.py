@@ -160,6 +160,18 @@ def test_check_tells_studies_from_scenarios(tmp_path):
     assert run.exit_code == 2 and f"{bad}:11: measured[1].mean: " in run.output
 
 
+def test_what_is_no_study_is_said_in_one_sentence(tmp_path):
+    sweep = tmp_path / "sweep.yaml"
+    sweep.write_text("scenario: base.yaml\nparameters: {specimen.bmd: [60 mg/cm^3]}\n")
+    assert [p.message for p in study_loader.read(BASE).problems] == [
+        f"this is a scenario and not a study; `./halofix run {BASE}` runs it, and a study names it as its `base`"]
+    assert [p.message for p in study_loader.read(sweep).problems] == [f"this is a sweep and not a study; `./halofix sweep {sweep}` runs it"]
+    file = write(tmp_path, ("base:", "scenario: x.yaml\nbase:"))
+    assert ["scenario: unknown key" in p.text("") for p in study_loader.read(file).problems] == [True]
+    with pytest.raises(BadInput, match="this is a study and not a scenario; `./halofix validate"):
+        load_scenario(file)
+
+
 # -- what a study becomes ----------------------------------------------------------------------------------------------
 
 

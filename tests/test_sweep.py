@@ -129,6 +129,14 @@ def test_sweeps_and_scenarios_are_told_apart(base, tmp_path):
     file.write_text(file.read_text().replace("3 mm", "'3,5 mm'"))
     refused = halofix("check", file)
     assert refused.returncode == 2 and "has a decimal comma" in refused.stderr
+    file.write_text(file.read_text().replace("design", "desgin"))
+    refused = halofix("check", file).stderr.splitlines()
+    assert [line.split(": ")[1] for line in refused] == ["design", "desgin"] and "did you mean `design`?" in refused[1]
+
+
+def test_a_base_scenario_that_is_not_there_is_told_with_the_line_that_names_it(tmp_path):
+    found = problems(sweep_file(tmp_path, {"screw.pitch": "[3 mm]"}, "grid", "replicates: 3"))
+    assert found[0].startswith(f"{tmp_path}/sweep.yaml:1: scenario: {tmp_path}/base.yaml: there is no such file") and ":5: replicates: " in found[1]
 
 
 def test_values_and_outputs_are_judged_together(base, tmp_path):

@@ -99,7 +99,10 @@ def made(file, ranks=None):
     base_document = read_document(path)
     base = judged(base_document, path)
     if base.problems:
-        raise BadInput("\n".join(problem.text(path) for problem in base.problems))
+        for problem in base.problems:
+            if not problem.line:  # no such file, or none that can be read
+                document.add(("scenario",), problem.text(path))
+        raise _bad(file, document, "\n".join(problem.text(path) for problem in base.problems if problem.line))
     parameters, points, of_table = [], [], ""
     if sweep.design.kind == "csv":
         try:
