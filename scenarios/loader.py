@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 import json
 from pathlib import Path
+import re
 from typing import Annotated, Literal, get_args, get_origin
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -82,6 +83,7 @@ def judged(document, file):
     """The Reading of a Document, whose data may have been changed since it was read; `file` is where it is said to come from and
     what a scenario without a name is called after."""
     scenario, warnings = None, []
+    tell_decimal_commas(document)
     if is_sweep(document):
         document.problems.clear()
         document.add((), f"this is a sweep and not a scenario; `./halofix sweep {file}` runs it")
@@ -120,6 +122,20 @@ def schema_text():
     """JSON Schema of a scenario file, as text."""
     schema = {"$schema": _Schema.schema_dialect} | spec.Scenario.model_json_schema(schema_generator=_Schema)
     return json.dumps(schema, indent=1, ensure_ascii=False) + "\n"
+
+
+def tell_decimal_commas(document):
+    """Between braces `{diameter: 6,5 mm}` is a diameter of 6 and a key `5 mm` without value: what was meant is said in place of both."""
+    for problem in list(document.problems):
+        block, key = problem.path[:-1], str(problem.path[-1]) if problem.path else ""
+        if not key[:1].isdigit() or not problem.line:
+            continue
+        line = document.text.splitlines()[problem.line - 1]
+        for name, number in re.findall(rf"([\w.\[\]]+)\s*:\s*([-+]?\d+,\s*{re.escape(key)})(?![\w.])", line):
+            if (*block, name) in document.lines:
+                document.problems = [other for other in document.problems if other is not problem]
+                if (*block, name) not in document.flagged:
+                    document.add((*block, name), f"{number!r} has a decimal comma; a number has a decimal point")
 
 
 def validated(document, model):
@@ -181,6 +197,10 @@ def wrong_kind(kind, item, value, path):
     if kind in ("greater_than_equal", "less_than_equal"):
         limit = f"at least {context['ge']:g}" if "ge" in context else f"at most {context['le']}"
         return f"{describe(value)} is out of range; allowed is {limit}"
+    if kind == "multiple_of":
+        return f"{describe(value)} is not possible; allowed is a multiple of {context['multiple_of']}"
+    if kind == "finite_number":
+        return f"{describe(value)} is not a number to compute with"
     if kind == "string_type":
         return f"{describe(value)} is not text; put it in quotes"
     if kind.startswith("string"):

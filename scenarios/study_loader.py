@@ -57,6 +57,7 @@ def read(file):
 def judged(document, file):
     """The StudyReading of a Document that came from `file`."""
     found, warnings = None, []
+    loader.tell_decimal_commas(document)
     if isinstance(document.data, dict) and "protocol" in document.data and not loader.is_study(document):
         document.problems.clear()
         document.add((), f"this is a scenario and not a study; `./halofix run {file}` runs it, and a study names it as its `base`")

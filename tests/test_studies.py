@@ -104,6 +104,7 @@ REFUSED = {
     "base_missing": (("base: ", "base: nowhere/"), 8, "there is no scenario file", ""),
     "arm_is_no_scenario": (("screw.core_diameter: 5 mm", "screw.core_diameter: 8 mm"), 9, "leaves no thread", "in arm `thick`"),
     "arm_without_unit": (("screw.diameter: 7 mm", "screw.diameter: 7"), 9, "7 has no unit", ""),
+    "decimal_comma": (("screw.diameter: 7 mm", "screw.diameter: 7,5 mm"), 9, "arms.thick.screw.diameter: '7,5 mm' has a decimal comma", ""),
     "arm_path": (("screw.diameter: 7 mm", "screws.diameter: 7 mm"), 9, "no block `screws`", ""),
     "not_in_protocol": (("{direction: thick > index, outcome: peak_force_N", "{direction: thick > index, outcome: cycles_to_loosening"), 14,
                         "is an outcome of cycle; the steps of arm `thick` are insert, pullout", ""),

@@ -116,7 +116,8 @@ def made(file, ranks=None):
                 if name not in INPUTS:
                     change(deepcopy(base_document.data), {name: None})
             except BadValue as error:
-                document.add(("parameters", name, error.where), str(error))
+                if ("parameters", name, error.where) not in document.flagged:
+                    document.add(("parameters", name, error.where), str(error))
             except BadInput as error:
                 document.add(("parameters", name), str(error).removeprefix(f"`{name}`: "))
     varied = [p.path for p in parameters if p.path.split(".")[0] == "resolution"]

@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, ValidationError
 
 from scenarios.document import EMPTY, Problem, read_document
 from scenarios.language import Block, required
-from scenarios.loader import did_you_mean, model_at, not_among, wrong_kind
+from scenarios.loader import did_you_mean, model_at, not_among, tell_decimal_commas, wrong_kind
 from scenarios.result import WORDS
 from scenarios.runner import RESOLUTIONS
 from scenarios.units import describe
@@ -208,6 +208,7 @@ def read(file):
         document.add((), f"this is a scenario and not a sweep; `./halofix run {file}` runs it, and a sweep names it as its `scenario`")
         return None, document
     sweep = None
+    tell_decimal_commas(document)
     try:
         sweep = Sweep.model_validate(document.data)
     except ValidationError as error:
