@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 import json
 from pathlib import Path
+import re
 from typing import Annotated, Literal, get_args, get_origin
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -28,6 +29,7 @@ NOT_YET = {
     "leads": "leave it out; `pitch` is the distance from one thread to the next, whatever the number of leads",
 }
 STUDY_KEYS = {"citation", "role", "arms", "measured"}
+SWEEP_KEYS = {"scenario", "parameters", "design"}  # that no scenario has
 SHAPES = "a vertebra (`level: L3`), a bone cylinder (`shape: cylinder`) or a foam block (`shape: block`)"
 
 
@@ -59,8 +61,9 @@ def is_study(document):
 
 
 def is_sweep(document):
-    """Whether the data of a Document are a sweep (scenarios.sweeps.spec)."""
-    return isinstance(document.data, dict) and {"scenario", "design"} <= document.data.keys()
+    """Whether the data of a Document are a sweep (scenarios.sweeps.spec): told by any of its keys, of which others may be misspelt."""
+    keys = document.data.keys() if isinstance(document.data, dict) else set()
+    return not SWEEP_KEYS.isdisjoint(keys) and not {"specimen", "protocol"} <= keys and not is_study(document)
 
 
 def load(file):
@@ -80,9 +83,13 @@ def judged(document, file):
     """The Reading of a Document, whose data may have been changed since it was read; `file` is where it is said to come from and
     what a scenario without a name is called after."""
     scenario, warnings = None, []
+    tell_decimal_commas(document)
     if is_sweep(document):
         document.problems.clear()
         document.add((), f"this is a sweep and not a scenario; `./halofix sweep {file}` runs it")
+    elif is_study(document):
+        document.problems.clear()
+        document.add((), f"this is a study and not a scenario; `./halofix validate {file}` compares it with simulations")
     elif document.data is not None and not isinstance(document.data, dict):
         document.add((), "a scenario is a mapping with the keys `specimen`, `screw` and `protocol`")
     elif document.data is not None:
@@ -115,6 +122,20 @@ def schema_text():
     """JSON Schema of a scenario file, as text."""
     schema = {"$schema": _Schema.schema_dialect} | spec.Scenario.model_json_schema(schema_generator=_Schema)
     return json.dumps(schema, indent=1, ensure_ascii=False) + "\n"
+
+
+def tell_decimal_commas(document):
+    """Between braces `{diameter: 6,5 mm}` is a diameter of 6 and a key `5 mm` without value: what was meant is said in place of both."""
+    for problem in list(document.problems):
+        block, key = problem.path[:-1], str(problem.path[-1]) if problem.path else ""
+        if not key[:1].isdigit() or not problem.line:
+            continue
+        line = document.text.splitlines()[problem.line - 1]
+        for name, number in re.findall(rf"([\w.\[\]]+)\s*:\s*([-+]?\d+,\s*{re.escape(key)})(?![\w.])", line):
+            if (*block, name) in document.lines:
+                document.problems = [other for other in document.problems if other is not problem]
+                if (*block, name) not in document.flagged:
+                    document.add((*block, name), f"{number!r} has a decimal comma; a number has a decimal point")
 
 
 def validated(document, model):
@@ -176,6 +197,10 @@ def wrong_kind(kind, item, value, path):
     if kind in ("greater_than_equal", "less_than_equal"):
         limit = f"at least {context['ge']:g}" if "ge" in context else f"at most {context['le']}"
         return f"{describe(value)} is out of range; allowed is {limit}"
+    if kind == "multiple_of":
+        return f"{describe(value)} is not possible; allowed is a multiple of {context['multiple_of']}"
+    if kind == "finite_number":
+        return f"{describe(value)} is not a number to compute with"
     if kind == "string_type":
         return f"{describe(value)} is not text; put it in quotes"
     if kind.startswith("string"):
@@ -241,11 +266,11 @@ def _shape(value):
     return f"unknown shape {describe(shape)}; a specimen is {SHAPES}{meant}"
 
 
-def _model_in(annotation):
+def model_in(annotation):
     """The model class inside an annotation such as `Fenestration | None`, or None."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    return next(filter(None, map(_model_in, get_args(annotation))), None)
+    return next(filter(None, map(model_in, get_args(annotation))), None)
 
 
 def model_at(location, model, tagged=spec.TAGGED):
@@ -254,7 +279,7 @@ def model_at(location, model, tagged=spec.TAGGED):
         if isinstance(part, str) and part.startswith("<"):
             model = tagged[part]
         elif part in model.model_fields:
-            model = _model_in(model.model_fields[part].annotation) or model
+            model = model_in(model.model_fields[part].annotation) or model
     return model
 
 
@@ -284,7 +309,7 @@ def lenient(model, data):
                 values[name] = field.get_default(call_default_factory=True)
                 values[name] = _valid(field, values[name])
             continue
-        raw, inner = data[name], _model_in(field.annotation)
+        raw, inner = data[name], model_in(field.annotation)
         valid = _valid(field, raw)
         if valid is not None:
             values[name] = valid
@@ -314,7 +339,7 @@ def _lenient_steps(steps_given):
         kind = next(iter(item)) if isinstance(item, dict) and len(item) == 1 else None
         kind = kind if kind in spec.STEPS else None
         body = item[kind] if kind else None
-        model = _model_in(spec.STEPS[kind].model_fields[kind].annotation) if kind else None
+        model = model_in(spec.STEPS[kind].model_fields[kind].annotation) if kind else None
         steps[i] = (kind, lenient(model, body) if isinstance(body, dict) else Partial(model, {}))
     return steps
 

@@ -1,12 +1,13 @@
 """Specimen-wise data: a CSV file with one row a specimen, beside a study file.
 
-Columns: `specimen` (its name) and `arm`; inputs by dotted path, with the unit in brackets (`specimen.bmd (mg/cm^3)`) or in
+Columns: `specimen` (its name) and `arm`; inputs by dotted path, with the unit in brackets, `specimen.bmd [mg/cm^3]`, or in
 the cells; outcomes by their key (`peak_force_N`, in the unit that the key names); `curve`, a CSV file with the columns
 displacement_mm and force_N. Empty cells are values that are not known: the arm's own is taken, an outcome is not compared.
 """
 
 import csv
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 import re
 
@@ -17,7 +18,7 @@ from scenarios.study import OUTCOME, OUTCOMES
 from scenarios.trouble import BadInput
 from scenarios.variation import varied
 
-HEAD = re.compile(r"(?P<path>[A-Za-z_][\w.\[\]]*\.[\w.\[\]]+)\s*(?:\((?P<unit>[^()]+)\))?$")
+HEADING = re.compile(r"([A-Za-z_][\w.]*(?:\[\d+\][\w.]*)*)\s*(?:\[([^\[\]]+)\]|\(([^()]+)\))?")
 OWN = ("specimen", "arm", "curve")
 
 
@@ -45,41 +46,76 @@ def read(study, folder):
 def problems(study, folder, texts):
     """Sentences about what is wrong in the table, also of what its rows make of the scenario `texts` of the arms."""
     rows, wrong = _rows(Path(folder) / study.specimens, study)
+    found = {}  # sentence -> lines
     for row in rows:
         if row.arm in texts:
             try:
                 reading = loader.judged(document_of(varied(texts[row.arm], row.changes)), "row")
-                trouble = [f"{path_text(p.path)}{p.message}" for p in reading.problems[:1]]
+                trouble = [f"{path_text(p.path)}{p.message}" for p in reading.problems]
             except BadInput as error:
                 trouble = [str(error)]
-            wrong += [f"{study.specimens}:{row.line}: {sentence}" for sentence in trouble]
+            for sentence in trouble:
+                found.setdefault(sentence, []).append(row.line)
+    for sentence, (line, *more) in found.items():
+        wrong.append(f"{study.specimens}:{line}: {sentence}" + (f" (and {len(more)} more)" if more else ""))
     return wrong
+
+
+def table(file, name):
+    """([heading, ...], [(line, [cell, ...]), ...], problems) of a CSV file, which problems call `name`; BadInput for what is no table.
+
+    Cells that a row lacks are empty; a row that has more cells than there are headings is a problem and left out.
+    """
+    try:
+        with open(file, newline="", encoding="utf-8-sig") as stream:
+            reader = csv.reader(stream)
+            lines = [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise BadInput(f"{name}: cannot be read as a table ({getattr(error, 'strerror', None) or error})") from None
+    lines = [(line, cells) for line, cells in lines if any(cells)]
+    if len(lines) < 2:
+        raise BadInput(f"{name}: a heading and at least one row are needed")
+    heads, rows, wrong = lines[0][1], [], []
+    for line, cells in lines[1:]:
+        if any(cells[len(heads) :]):
+            wrong.append(f"{name}:{line}: {len(cells)} cells under {len(heads)} headings; a decimal comma?")
+        else:
+            rows.append((line, (cells + [""] * len(heads))[: len(heads)]))
+    return heads, rows, wrong
+
+
+def heading(text):
+    """(path, unit) of the heading `path [unit]` or `path (unit)`; unit None where there is none."""
+    found = HEADING.fullmatch(text)
+    return (found[1], found[2] or found[3]) if found else (text, None)
+
+
+def repeated(heads):
+    """Sentences about columns that are there more than once, whatever their units."""
+    names = [heading(head)[0] for head in heads]
+    return [f"the column `{name}` is there {names.count(name)} times" for name in dict.fromkeys(names) if names.count(name) > 1]
 
 
 def _rows(file, study):
     try:
-        with open(file, newline="", encoding="utf-8-sig") as stream:
-            table = list(csv.reader(stream))
-    except (OSError, UnicodeDecodeError) as error:
-        return [], [f"{file} cannot be read ({getattr(error, 'strerror', None) or error})"]
-    if len(table) < 2:
-        return [], [f"{file.name}: there is no row of data below the headings"]
-    heads, wrong = [head.strip() for head in table[0]], []
-    for head in heads:
-        if head not in OWN and not HEAD.match(head) and not _is_outcome(head):
-            known = (*OWN, *OUTCOMES)
-            wrong.append(
-                f"{file.name}:1: `{head}` is neither an input (dotted path) nor an outcome{did_you_mean(head, known)}"
-            )
-    wrong += [f"{file.name}:1: there is no column `{name}`" for name in ("specimen", "arm") if name not in heads]
-    if wrong:
-        return [], wrong
+        heads, lines, wrong = table(file, file.name)
+    except BadInput as error:
+        return [], [str(error)]
+    of_heads = [
+        f"`{head}` is neither an input, such as `specimen.bmd [mg/cm^3]`, nor an outcome; allowed: "
+        f"{', '.join((*OWN, *OUTCOMES))}{did_you_mean(heading(head)[0], (*OWN, *OUTCOMES))}"
+        for head in dict.fromkeys(heads)
+        if head not in OWN and not _is_input(head) and not _is_outcome(head)
+    ]
+    of_heads += repeated(heads)
+    of_heads += [f"there is no column `{name}`" for name in ("specimen", "arm") if name not in heads]
+    if of_heads:
+        return [], [f"{file.name}:1: {sentence}" for sentence in of_heads] + wrong
     rows = []
-    for line, cells in enumerate(table[1:], start=2):
-        if not any(cell.strip() for cell in cells):
-            continue
-        row = dict(zip(heads, (cell.strip() for cell in cells)))
-        if row["arm"] not in study.arms:
+    for line, cells in lines:
+        row = dict(zip(heads, cells))
+        wrong += [f"{file.name}:{line}: {name}: there is no value" for name in ("specimen", "arm") if not row[name]]
+        if row["arm"] and row["arm"] not in study.arms:
             wrong.append(f"{file.name}:{line}: there is no arm `{row['arm']}`{did_you_mean(row['arm'], study.arms)}")
         changes, measured, curve = {}, {}, None
         for head, cell in row.items():
@@ -89,13 +125,17 @@ def _rows(file, study):
                 curve = file.parent / cell
                 if not curve.is_file():
                     wrong.append(f"{file.name}:{line}: there is no curve file {curve}")
-            elif found := HEAD.match(head):
-                changes[found["path"]] = f"{cell} {found['unit']}" if found["unit"] else cell
+            elif _is_input(head):
+                path, unit = heading(head)
+                changes[path] = f"{cell} {unit}" if unit else cell
             else:
                 try:
                     measured[head] = float(cell)
                 except ValueError:
                     wrong.append(f"{file.name}:{line}: {head}: `{cell}` is not a number (its unit is in the heading)")
+                    continue
+                if not 0 <= measured[head] < inf:
+                    wrong.append(f"{file.name}:{line}: {head}: `{cell}` is no measured value; allowed is 0 or more (empty: not measured)")
         rows.append(Specimen(row["specimen"], row["arm"], changes, measured, curve, line))
     names = [row.name for row in rows]
     wrong += [
@@ -104,6 +144,11 @@ def _rows(file, study):
         if names.count(name) > 1
     ]
     return rows, wrong
+
+
+def _is_input(head):
+    """Whether a heading is a dotted path; those of outcomes of single steps, `cycle[2].cycles`, are not."""
+    return HEADING.fullmatch(head) and "." in head and not _is_outcome(heading(head)[0])
 
 
 def _is_outcome(head):

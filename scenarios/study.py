@@ -6,6 +6,7 @@ What is only known within bounds (`open`) is sampled for the interval of a predi
 """
 
 from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path
 import re
 from typing import Annotated, Any, Literal
@@ -289,7 +290,7 @@ def amount(value, into):
             return quantity.convert(value)
         except PydanticCustomError as error:
             raise refused(error.context["wrong"], f"{quantity.kind} with its unit, such as `{quantity.example}`") from None
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not isfinite(value):
         raise refused(f"`{value}` is not a plain number", "a number without unit, such as `1.45`")
     return float(value)
 

@@ -5,14 +5,15 @@
 """
 
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+import os
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from scenarios import loader
 from scenarios.document import read_document
-from scenarios.loader import BadScenario
+from scenarios.loader import BadScenario, did_you_mean
 from scenarios.study import Measured, Study
 from scenarios.study_rules import RULES
 
@@ -43,20 +44,34 @@ def load(file):
 
 def read(file):
     """Read and check the study `file` in full."""
-    return judged(read_document(file), file)
+    document = read_document(file)
+    if Path(file).name == str(file) and not os.path.exists(file):  # a word: the name of a study that we ship
+        from scenarios.validation import SHIPPED
+
+        names = sorted(shipped.stem for shipped in SHIPPED.glob("*.yaml"))
+        shipped = f"; shipped studies: {', '.join(names)}{did_you_mean(Path(file).stem, names)}"
+        document.problems = [replace(problem, message=problem.message + shipped) for problem in document.problems]
+    return judged(document, file)
 
 
 def judged(document, file):
     """The StudyReading of a Document that came from `file`."""
     found, warnings = None, []
-    if document.data is not None and not isinstance(document.data, dict):
+    loader.tell_decimal_commas(document)
+    if isinstance(document.data, dict) and "protocol" in document.data and not loader.is_study(document):
+        document.problems.clear()
+        document.add((), f"this is a scenario and not a study; `./halofix run {file}` runs it, and a study names it as its `base`")
+    elif loader.is_sweep(document):
+        document.problems.clear()
+        document.add((), f"this is a sweep and not a study; `./halofix sweep {file}` runs it")
+    elif document.data is not None and not isinstance(document.data, dict):
         document.add((), "a study is a mapping with the keys `citation`, `role`, `arms` and `measured`")
     elif document.data is not None:
         found = loader.validated(document, Study)
         view = View(document, found, Path(file))
         for rule in RULES:
             for path, message in rule(view):
-                if tuple(path) not in document.flagged:
+                if tuple(path) not in document.flagged or path == ("specimens",):  # a table has many lines
                     document.add(path, message)
         warnings = view.warnings
     problems = sorted(document.problems, key=lambda p: p.line)

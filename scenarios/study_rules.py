@@ -123,6 +123,8 @@ def _numbers(view):
                 continue
             if key == "sd" and read is not None and read <= 0:
                 yield (*here, key), "a standard deviation is above 0"
+            if key == "mean" and read is not None and read < 0:
+                yield (*here, key), f"{number(read)} is no measured value; allowed is 0 or more"
             if key == "value" and item.kind == "correlation" and read is not None and not -1 <= read <= 1:
                 yield (*here, key), f"{number(read)} is no correlation; allowed is -1 to 1"
             if key == "value" and item.kind == "ratio" and read is not None and read <= 0:
@@ -367,7 +369,8 @@ def _specimens(view):
     """The table of specimens, row by row."""
     if view.study is None or not view.study.specimens:
         return
-    for message in specimen_table.problems(view.study, view.folder, view.texts):
+    texts = {arm: text for arm, text in view.texts.items() if view.scenarios.get(arm)}  # the trouble of the others is told elsewhere
+    for message in specimen_table.problems(view.study, view.folder, texts):
         yield ("specimens",), message
 
 

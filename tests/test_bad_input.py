@@ -14,6 +14,7 @@ import pytest
 from scenarios import runner
 from scenarios.cli import main
 from scenarios.loader import BadScenario, load, read
+from scenarios.variation import varied
 
 ROOT = Path(__file__).resolve().parent.parent
 BROKEN = sorted((ROOT / "tests" / "broken").glob("*.yaml"))
@@ -59,6 +60,29 @@ def test_exit_code_2_and_nothing_written(file, verb, tmp_path, monkeypatch, caps
     output = capsys.readouterr()
     assert "Traceback" not in output.err + output.out
     assert f"{file}:{expectations(file)[0][0]}: " in output.err
+
+
+def test_a_decimal_comma_between_braces_is_told(tmp_path):
+    """YAML makes `{diameter: 6,5 mm}` a diameter of 6 and a key `5 mm`."""
+    file = tmp_path / "comma.yaml"
+    file.write_text("screw: {diameter: 6,5 mm, length: 45 mm, pitch: 2,5 mm, core_diameter: 4.5 mm}\nmodel: axisymmetric\n"
+                    "specimen: {shape: cylinder, diameter: 40 mm, length: 60 mm, bmd: 70,5 mg/cm^3}\nprotocol: [{insert: {}}, {pullout: {rate: {5 mm: }}}]\n")
+    found = [problem.text("comma.yaml") for problem in read(file).problems]
+    comma = "has a decimal comma; a number has a decimal point"
+    assert found[:3] == [f"comma.yaml:1: screw.diameter: '6,5 mm' {comma}", f"comma.yaml:1: screw.pitch: '2,5 mm' {comma}",
+                         f"comma.yaml:3: specimen.bmd: '70,5 mg/cm^3' {comma}"]
+    assert "rate.5 mm: has no value" in found[3]
+
+
+@pytest.mark.parametrize("change, said", [
+    ({"resolution": {"thread": "1 mm", "near": "1 mm", "far": "3 mm", "sectors": 7}}, "sectors: `7` is not possible; allowed is a multiple of 2"),
+    ({"protocol.cycle.ratio": float("nan")}, "ratio: `nan` is not a number to compute with"),
+])
+def test_no_words_but_our_own(tmp_path, change, said):
+    file = tmp_path / "x.yaml"
+    file.write_text(varied((ROOT / "scenarios" / "toggle_native.yaml").read_text(), change))
+    problem, = read(file).problems
+    assert problem.text("").endswith(said)
 
 
 UNREADABLE = {

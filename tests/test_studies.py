@@ -86,6 +86,8 @@ REFUSED = {
     "unit_missing": (("mean: 0.4 kN", "mean: 0.4"), 11, "0.4 has no unit", "a force"),
     "unit_of_sd": (("sd: 20 N", "sd: 20 mm"), 11, "'20 mm' is not a force", ""),
     "doi_with_address": (("kind: synthetic", "kind: synthetic\ndoi: https://doi.org/10.1/2"), 4, "is no DOI", "10.1177/"),
+    "mean_below_zero": (("mean: 0.4 kN", "mean: -0.4 kN"), 11, "-400 is no measured value", "0 or more"),
+    "no_number_at_all": (("value: 1.25", "value: .nan"), 13, "`nan` is not a plain number", "such as `1.45`"),
     "yes_for_a_number": (("sd: 20 N", "sd: true"), 11, "`True` is not possible here", "such as `207 N`"),
     "three_outcomes": (("outcome: peak_force_N, value", "outcome: [a, b, c], value"), 13, "is not a pair of words", ""),
     "base_is_a_number": (("base: BASE".replace("BASE", str(BASE)), "base: 3"), 6, "`3` is not possible here", "a scenario file"),
@@ -102,6 +104,7 @@ REFUSED = {
     "base_missing": (("base: ", "base: nowhere/"), 8, "there is no scenario file", ""),
     "arm_is_no_scenario": (("screw.core_diameter: 5 mm", "screw.core_diameter: 8 mm"), 9, "leaves no thread", "in arm `thick`"),
     "arm_without_unit": (("screw.diameter: 7 mm", "screw.diameter: 7"), 9, "7 has no unit", ""),
+    "decimal_comma": (("screw.diameter: 7 mm", "screw.diameter: 7,5 mm"), 9, "arms.thick.screw.diameter: '7,5 mm' has a decimal comma", ""),
     "arm_path": (("screw.diameter: 7 mm", "screws.diameter: 7 mm"), 9, "no block `screws`", ""),
     "not_in_protocol": (("{direction: thick > index, outcome: peak_force_N", "{direction: thick > index, outcome: cycles_to_loosening"), 14,
                         "is an outcome of cycle; the steps of arm `thick` are insert, pullout", ""),
@@ -156,6 +159,18 @@ def test_check_tells_studies_from_scenarios(tmp_path):
     assert "validation study, 2 arms, 4 measured" in run.output and "foam block" in run.output
     run = CliRunner().invoke(cli.app, ["check", str(bad)])
     assert run.exit_code == 2 and f"{bad}:11: measured[1].mean: " in run.output
+
+
+def test_what_is_no_study_is_said_in_one_sentence(tmp_path):
+    sweep = tmp_path / "sweep.yaml"
+    sweep.write_text("scenario: base.yaml\nparameters: {specimen.bmd: [60 mg/cm^3]}\n")
+    assert [p.message for p in study_loader.read(BASE).problems] == [
+        f"this is a scenario and not a study; `./halofix run {BASE}` runs it, and a study names it as its `base`"]
+    assert [p.message for p in study_loader.read(sweep).problems] == [f"this is a sweep and not a study; `./halofix sweep {sweep}` runs it"]
+    file = write(tmp_path, ("base:", "scenario: x.yaml\nbase:"))
+    assert ["scenario: unknown key" in p.text("") for p in study_loader.read(file).problems] == [True]
+    with pytest.raises(BadInput, match="this is a study and not a scenario; `./halofix validate"):
+        load_scenario(file)
 
 
 # -- what a study becomes ----------------------------------------------------------------------------------------------
@@ -261,9 +276,32 @@ def test_table_of_specimens(tmp_path):
     ("a.csv", "b.csv", "there is no curve file"),
     ("b,thick", "a,thick", "specimen `a` is there 2 times"),
     ("0.19", "9", "table.csv:2: specimen.density: '9 g/cm^3' is out of range"),
+    ("0.19,380", "0,19,380,4", "table.csv:2: 7 cells under 5 headings; a decimal comma?"),
+    ("b,thick,,520,", "b", "table.csv:3: arm: there is no value"),
+    ("380,a", "nan,a", "table.csv:2: peak_force_N: `nan` is no measured value; allowed is 0 or more (empty: not measured)"),
+    ("380,a", "inf,a", "`inf` is no measured value"),
+    ("380,a", "-380,a", "`-380` is no measured value"),
+    ("N,curve", "N,peak_force_N", "table.csv:1: the column `peak_force_N` is there 2 times"),
+    ("peak_force_N,", "specimen.density [mg/cm^3],", "table.csv:1: the column `specimen.density` is there 2 times"),
+    ("peak_force_N,", "force,", "allowed: specimen, arm, curve, load_at_loosening_N, "),
+    ("peak_force_N,", "pullout.peak_force_N (kN),", "`pullout.peak_force_N (kN)` is neither an input"),
 ])
 def test_table_refused_with_its_line(tmp_path, old, new, sentence):
     file = with_table(tmp_path, TABLE.replace(old, new))
     with pytest.raises(BadInput, match="study.yaml:15: specimens: ") as caught:
         study_loader.load(file)
     assert sentence in str(caught.value)
+
+
+def test_all_that_is_wrong_in_a_table_is_told(tmp_path):
+    with_table(tmp_path, "specimen,arm,specimen.density (g/cm^3),screw.pitch,peak_force_N\na,indx,0.2,3 mm,380\nb,thick,9,3,-2\nc,index,0.2,3,0\n")
+    found = [problem.text("study.yaml").removeprefix("study.yaml:15: specimens: table.csv:") for problem in study_loader.read(tmp_path / "study.yaml").problems]
+    assert [text[:22] for text in found] == ["2: there is no arm `in", "3: peak_force_N: `-2` ", "3: specimen.density: '", "3: screw.pitch: '3' ha"], found
+    assert found[3].endswith("(and 1 more)")
+
+
+def test_a_table_takes_units_in_either_brackets_and_outcomes_of_single_steps(tmp_path):
+    file = with_table(tmp_path, TABLE.replace("(g/cm^3),peak", "[g/cm^3],pullout[1].peak"))
+    study, folder = study_loader.load(file)
+    first, second = specimen_table.read(study, folder)
+    assert first.changes == {"specimen.density": "0.19 g/cm^3"} and second.measured == {"pullout[1].peak_force_N": 520.0}

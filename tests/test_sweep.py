@@ -67,7 +67,10 @@ def test_all_that_is_wrong_with_the_form_is_said_with_its_line(base, tmp_path):
     ("specimen.bdm", "[60 mg/cm^3]", "the scenario has no value `bdm` there; it has shape, diameter, length, bmd, bmd_kind (did you mean `bmd`?)"),
     ("specimen.bone.bmd", "[60 mg/cm^3]", "no block `bone`"),
     ("protocol.cycle.start", "[100 N]", "the protocol has no step `cycle`; its steps are insert, pullout"),
-    ("specimen", "[60 mg/cm^3]", "no value `specimen`"),
+    ("specimen", "[60 mg/cm^3]", "no value `specimen` there but a block; vary its values specimen.shape or specimen.diameter or"),
+    ("screw.fenestration", "[{count: 4, diameter: 1 mm, from_tip: 8 mm}]", "screw.fenestration[1]: a block is no value to vary; write it into the base "
+     "scenario and vary its values screw.fenestration.count or screw.fenestration.diameter or screw.fenestration.from_tip"),
+    ("resolution", "[coarse, {thread: 1 mm, near: 1 mm, far: 3 mm, sectors: 8}]", "vary its values resolution.thread or"),
     ("specimen.bmd", "[60 mg/cm^3, 70]", "specimen.bmd[2]: 70 has no unit; allowed is a density"),
     ("specimen.bmd", "[60 mg/cm^3, 70 mm]", "'70 mm' is not a density"),
     ("specimen.bmd", "{distribution: normal, mean: 70 mg/cm^3, sd: 5 mm}", "sd: '5 mm' is not a density"),
@@ -76,6 +79,7 @@ def test_all_that_is_wrong_with_the_form_is_said_with_its_line(base, tmp_path):
     ("specimen.bmd", "{distribution: triangular, low: 60 mg/cm^3, mode: 90 mg/cm^3, high: 80 mg/cm^3}", "`mode` (90) must lie between"),
     ("screw.material", "[Ti6Al4V, gold]", "case 2 of"),
     ("screw.core_diameter", "[4 mm, 7 mm]", "case 2 of"),
+    ("specimen.bmd", "{distribution: normal, mean: 70,5 mg/cm^3, sd: 5 mg/cm^3}", "mean: '70,5 mg/cm^3' has a decimal comma"),
     ("model.frictoin", "[0.3]", "no such input of the laws; allowed: model.friction, model.insertion_damage, model.fatigue_life_at_yield (did you mean"),
     ("model.friction", "[0.3, 0.4 mm]", "model.friction[2]: `0.4 mm` is not a number; this value has no unit"),
     ("model.insertion_damage", "[0.3, 1.2]", "case 2 of 2 cannot be run (model.insertion_damage = 1.2): model.insertion_damage: `1.2` is not possible; "
@@ -94,6 +98,29 @@ def test_an_output_that_no_case_will_have_is_refused(base, tmp_path, output, say
     assert len(found) == 1 and says in found[0]
 
 
+def test_the_strength_to_be_trusted_is_an_output(base, tmp_path):
+    outputs = ("first_maximum_N", "pullout.first_maximum_displacement_mm")
+    assert made(tmp_path, {"screw.pitch": "[3 mm]"}, "grid", f"outputs: [{', '.join(outputs)}]").outputs == outputs
+    step = {"kind": "pullout", "peak_force_N": 120.0, "first_maximum_N": 80.0, "first_maximum_displacement_mm": 0.2}
+    assert [results.value_of({"steps": [{"kind": "insert"}, step]}, output) for output in outputs] == [80.0, 0.2]
+
+
+def test_an_output_is_asked_for_once(base, tmp_path):
+    """A column of the same name twice would break the table, once all cases have been run."""
+    found = problems(sweep_file(tmp_path, {"screw.pitch": "[3 mm]"}, "grid", "outputs: [peak_force_N, pullout.peak_force_N, peak_force_N]"))
+    assert len(found) == 1 and found[0].startswith(f"{tmp_path}/sweep.yaml:5: outputs[3]: `peak_force_N` is given twice")
+
+
+def test_a_resolution_that_is_varied_has_nothing_in_its_place(base, tmp_path):
+    fine = made(tmp_path, {"resolution": "[coarse, standard]"}, "grid")
+    assert len(fine.cases) == 2
+    found = problems(sweep_file(tmp_path, {"resolution": "[coarse, standard]"}, "grid", "resolution: coarse"))
+    assert len(found) == 1 and found[0].startswith(f"{tmp_path}/sweep.yaml:5: resolution: `resolution` is varied"), found
+    (tmp_path / "x.csv").write_text("resolution\ncoarse\n")
+    (tmp_path / "sweep.yaml").write_text("scenario: base.yaml\nresolution: fine\ndesign: {kind: csv, file: x.csv}\n")
+    assert ":2: resolution: `resolution` is varied" in problems(tmp_path / "sweep.yaml")[0]
+
+
 def test_sweeps_and_scenarios_are_told_apart(base, tmp_path):
     file = sweep_file(tmp_path, {"screw.pitch": "[3 mm]"}, "grid")
     assert "ok, sweep of 1 cases" in halofix("check", file).stdout
@@ -103,6 +130,14 @@ def test_sweeps_and_scenarios_are_told_apart(base, tmp_path):
     file.write_text(file.read_text().replace("3 mm", "'3,5 mm'"))
     refused = halofix("check", file)
     assert refused.returncode == 2 and "has a decimal comma" in refused.stderr
+    file.write_text(file.read_text().replace("design", "desgin"))
+    refused = halofix("check", file).stderr.splitlines()
+    assert [line.split(": ")[1] for line in refused] == ["design", "desgin"] and "did you mean `design`?" in refused[1]
+
+
+def test_a_base_scenario_that_is_not_there_is_told_with_the_line_that_names_it(tmp_path):
+    found = problems(sweep_file(tmp_path, {"screw.pitch": "[3 mm]"}, "grid", "replicates: 3"))
+    assert found[0].startswith(f"{tmp_path}/sweep.yaml:1: scenario: {tmp_path}/base.yaml: there is no such file") and ":5: replicates: " in found[1]
 
 
 def test_values_and_outputs_are_judged_together(base, tmp_path):
@@ -123,6 +158,20 @@ def test_keys_that_contradict_each_other_are_refused(base, tmp_path, design, val
     (tmp_path / "x.csv").write_text(f"{BMD}\n60\n")
     found = problems(sweep_file(tmp_path, {"specimen.bmd": values}, design, more))
     assert len(found) == 1 and fragment in found[0], found
+
+
+@pytest.mark.parametrize("design, values, more, count", [
+    ("grid", "{from: 60 mg/cm^3, to: 80 mg/cm^3, steps: 10000}", "", 100_000_000),
+    ("grid", "{distribution: normal, mean: 70 mg/cm^3, sd: 2 mg/cm^3}", "replicates: 1001", 1_001_000),
+    ("{kind: sobol, samples: 262144}", "[60 mg/cm^3, 80 mg/cm^3]", "", 1_048_576),
+    ("{kind: latin_hypercube, samples: 1000}", "[60 mg/cm^3, 80 mg/cm^3]", "replicates: 1001", 1_001_000),
+])
+def test_a_sweep_beyond_all_measure_is_refused_before_it_is_laid_out(base, tmp_path, monkeypatch, design, values, more, count):
+    monkeypatch.setattr(designs, "points", None)
+    step = 1000 if "normal" in values else 10000
+    lengths = "[40 mm, 45 mm]" if "samples" in design else f"{{from: 40 mm, to: 45 mm, steps: {step}}}"
+    found = problems(sweep_file(tmp_path, {"specimen.bmd": values, "screw.length": lengths}, design, more))
+    assert found == [f"{tmp_path}/sweep.yaml:5: design: these are {count} cases; allowed are at most 1000000"]
 
 
 @pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.stem)
@@ -229,6 +278,26 @@ def test_a_table_is_a_design(base, tmp_path):
     (tmp_path / "again.csv").write_text(f"{BMD},screw.lenght [mm]\n60,40\nhigh,40\n")
     found = problems(file)
     assert f"{tmp_path}/again.csv:3: {BMD}: 'high' is not a number with a unit" in found[0] and "did you mean `length`?" in found[1]
+
+
+@pytest.mark.parametrize("text, said", [
+    (f"{BMD},screw.length [mm]\n60,5,40,5\n70,40\n", [":2: 4 cells under 2 headings; a decimal comma?"]),
+    (f"{BMD},screw.length [mm]\n60\n\n70,40,\n", [":2: screw.length [mm]: there is no value"]),
+    (f"{BMD},screw.length [mm],specimen.bmd [g/cm^3]\n60,40,0.07\n", [":1: the column `specimen.bmd` is there 2 times"]),
+    (f"{BMD},screw.lenght [mm]\n60,40\nhigh,40\n7,0,40\n", [":4: 3 cells under 2 headings", f":3: {BMD}: 'high' is not", ":1: screw.lenght [mm]: "]),
+])
+def test_all_that_is_wrong_in_a_table_is_told(base, tmp_path, text, said):
+    (tmp_path / "x.csv").write_text(text)
+    (tmp_path / "sweep.yaml").write_text("scenario: base.yaml\ndesign: {kind: csv, file: x.csv}\n")
+    found = problems(tmp_path / "sweep.yaml")
+    assert len(found) == len(said)
+    assert all(line.startswith(f"{tmp_path}/x.csv{part}") for line, part in zip(found, said)), found
+
+
+def test_a_table_may_have_its_units_in_round_brackets(base, tmp_path):
+    (tmp_path / "x.csv").write_text("specimen.bmd (mg/cm^3),protocol.pullout.stop.displacement(mm)\n60,0.02\n")
+    (tmp_path / "sweep.yaml").write_text("scenario: base.yaml\ndesign: {kind: csv, file: x.csv}\n")
+    assert plan.made(tmp_path / "sweep.yaml").cases.keys() == made(tmp_path, {"specimen.bmd": "[60 mg/cm^3]"}, "grid").cases.keys()
 
 
 def test_large_sweeps_come_in_jobs_of_several(base, tmp_path):
@@ -349,10 +418,26 @@ def test_an_interrupted_sweep_keeps_its_cases_and_goes_on(base, tmp_path):
     assert engine.status(out).exit_code == 0
 
 
+def test_a_retry_that_cannot_start_takes_nothing_away(base, tmp_path):
+    out = tmp_path / "out"
+    sweep = made(tmp_path, {"specimen.bmd": "[60 mg/cm^3]"}, "grid", "ranks: 2")
+    sweep.write(out)
+    failed = out / "outcomes" / f"{next(iter(sweep.cases))}.json"
+    failed.write_text(json.dumps({"status": "failed", "reason": "", "seconds": None, "ranks": 2, "result": {}}))
+    with pytest.raises(BadInput, match="-j 1 is less than the 2 ranks"):
+        engine.retry(out, cores=1)
+    assert failed.exists()
+
+
 def test_what_is_no_sweep_is_said(tmp_path):
     said = halofix("sweep", "status", tmp_path)
     assert said.returncode == 2 and "not the directory of a sweep" in said.stderr
     assert "say which cases" in halofix("sweep", "retry", tmp_path).stderr
+    for words in (("retry", "--failed"), ("resume",), ("resume", "--profile", "slurm")):
+        for place in (tmp_path, tmp_path / "missing"):
+            said = halofix("sweep", *words, place)
+            assert said.returncode == 2 and "not the directory of a sweep" in said.stderr, said.stderr
+    assert not list(tmp_path.iterdir())
     (tmp_path / "mine.txt").touch()
     said = halofix("sweep", SHIPPED[0], "--out", tmp_path)
     assert said.returncode == 2 and "exists and is not a sweep" in said.stderr

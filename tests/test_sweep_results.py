@@ -25,6 +25,13 @@ def pretend(directory, sweep, force):
         (directory / "outcomes" / f"{point['case']}.json").write_text(json.dumps(outcome))
 
 
+TOO_FEW = {
+    "{kind: latin_hypercube, samples: 8}": "no emulator and no indices: they need 12 completed cases, of which there are 8",
+    "{kind: morris, samples: 1}": "no indices: they need 2 whole trajectories of 3 cases, of which there are 1",
+    "{kind: sobol, samples: 4}": "no indices: they need 8 whole blocks of 4 cases, of which there are 3",
+}
+
+
 @pytest.mark.parametrize("parameters, design, expected", [
     ({"specimen.bmd": "{from: 60 mg/cm^3, to: 90 mg/cm^3, steps: 4}"}, "grid", {"lines"}),
     ({"specimen.bmd": "[60 mg/cm^3, 80 mg/cm^3]", "screw.material": "[Ti6Al4V, CoCr]"}, "grid", {"heat"}),
@@ -35,6 +42,8 @@ def pretend(directory, sweep, force):
     ({"specimen.bmd": NORMAL, "screw.length": LENGTH}, "{kind: sobol, samples: 32}", {"sobol"}),
     ({"specimen.bmd": NORMAL, "screw.length": LENGTH}, "{kind: latin_hypercube, samples: 20}", {"scatter", "unseen", "effects", "shares"}),
     ({"specimen.bmd": NORMAL, "screw.length": LENGTH}, "{kind: latin_hypercube, samples: 8}", {"scatter"}),
+    ({"specimen.bmd": NORMAL, "screw.length": LENGTH}, "{kind: morris, samples: 1}", set()),
+    ({"specimen.bmd": NORMAL, "screw.length": LENGTH}, "{kind: sobol, samples: 4}", set()),
 ])  # fmt: skip
 def test_figures_choose_themselves(base, tmp_path, parameters, design, expected):
     out = tmp_path / "out"
@@ -45,8 +54,10 @@ def test_figures_choose_themselves(base, tmp_path, parameters, design, expected)
     assert text.count("data:image/png") == len(expected) and ("Emulator" in text) == ("unseen" in expected)
     assert "<end>" not in text
     governs = {"morris", "sobol", "shares"} & expected
-    assert (out / "sensitivity.csv").exists() == ("What governs" in text) == bool(governs)
-    assert ("failed or have not been run" in text) == (len(plan.load(out)["points"]) > 9), "what is left out is told"
+    assert (out / "sensitivity.csv").exists() == ("What governs" in text) == bool(governs or design in TOO_FEW)
+    assert ("of which there are" in text) == (design in TOO_FEW) and TOO_FEW.get(design, "") in text
+    if expected:
+        assert ("failed or have not been run" in text) == (len(plan.load(out)["points"]) > 9), "what is left out is told"
 
 
 def test_values_of_single_steps():

@@ -296,8 +296,11 @@ def test_validate_refuses_before_it_runs(tmp_path):
 
 def test_shipped_studies_go_by_their_names(tmp_path):
     assert validation.validate(["pedilen"], out=tmp_path / "out", run=False)["studies"][0]["name"] == "pedilen"
-    with pytest.raises(BadInput, match="there is no such file"):
+    with pytest.raises(BadInput, match=r"there is no such file; shipped studies: chapman1996, .*, weiser2021 \(did you mean `pedilen`\?\)"):
         validation.validate(["pedylen"], out=tmp_path / "out", run=False)
+    with pytest.raises(BadInput) as refused:
+        validation.validate([tmp_path / "mine.yaml"], out=tmp_path / "out", run=False)
+    assert "shipped studies" not in str(refused.value)
 
 
 # -- what is published -------------------------------------------------------------------------------------------------

@@ -8,16 +8,16 @@ Designs come from scipy.stats.qmc and SALib; all that is drawn is drawn from the
 
 from dataclasses import dataclass, replace
 from itertools import product
-import csv
 import re
 
 import numpy as np
 
+from scenarios.specimen_table import heading, repeated
+from scenarios.specimen_table import table as cells_of
 from scenarios.sweeps.parameters import parameter
 from scenarios.sweeps.spec import MORRIS_LEVELS, OUTPUTS
 from scenarios.trouble import BadInput
 
-HEADING = re.compile(r"\s*([^\[\]\s]+(?:\[\d+\][^\[\]\s]*)*)\s*(?:\[([^\]]*)\])?\s*")
 NOT_VARIED = {"case", "status", "reason", "replicate", "seconds_wall", "ranks", "log"}  # other columns of table.csv
 
 
@@ -97,32 +97,24 @@ def table(file, base):
 
     Of a table that a sweep has written the other columns are passed over. Raises BadInput, a line a problem.
     """
-    try:
-        with open(file, newline="", encoding="utf-8-sig") as stream:
-            lines = list(csv.reader(stream))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise BadInput(f"{file}: cannot be read as a table ({error})") from None
-    if len(lines) < 2:
-        raise BadInput(f"{file}: a heading and at least one row are needed")
-    problems, parameters, columns = [], [], []
-    written_by_us = "case" in lines[0] and "status" in lines[0]
-    for i, heading in enumerate(lines[0]):
-        found = HEADING.fullmatch(heading)
-        path, unit = (found[1], found[2]) if found else (heading, None)
-        if written_by_us and (path in NOT_VARIED or path.rpartition(".")[2] in OUTPUTS):
-            continue
-        cells = [(n, row[i].strip() if i < len(row) else "") for n, row in enumerate(lines[1:], start=2) if any(row)]
-        values = []
-        for n, cell in cells:
-            if not cell:
-                problems.append(f"{file}:{n}: {heading}: there is no value")
-            values.append(_cell(cell, unit))
+    heads, rows, problems = cells_of(file, file)
+    if "case" in heads and "status" in heads:
+        varied = [head for head in heads if heading(head)[0] not in NOT_VARIED and heading(head)[0].rpartition(".")[2] not in OUTPUTS]
+    else:
+        varied = heads
+    problems += [f"{file}:1: {sentence}" for sentence in repeated(varied)]
+    parameters, columns = [], []
+    for head in varied:
+        path, unit = heading(head)
+        cells = [(line, row[heads.index(head)]) for line, row in rows]
+        problems += [f"{file}:{line}: {head}: there is no value" for line, cell in cells if not cell]
+        cells = [(line, cell) for line, cell in cells if cell]
         try:
-            parameters.append(parameter(base, path, values))
+            parameters.append(parameter(base, path, [_cell(cell, unit) for _, cell in cells]))
             columns.append(parameters[-1].levels)
         except BadInput as error:
             line = cells[error.where][0] if hasattr(error, "where") else 1
-            problems.append(f"{file}:{line}: {heading}: {error}")
+            problems.append(f"{file}:{line}: {head}: {error}")
     if problems:
         raise BadInput("\n".join(problems))
     found = [Point(dict(zip((p.path for p in parameters), row, strict=True))) for row in zip(*columns, strict=True)]

@@ -54,14 +54,24 @@ class Indices:
 
 def fitted(plan, table, output):
     """The Emulator of `output`, fitted to the completed cases (MOST of them); None where that makes no sense."""
-    good = np.flatnonzero(((table["status"] == "completed") & table[output].notna()).to_numpy())
-    if plan["design"] not in DESIGNS or len(good) < max(LEAST, PER_PARAMETER * len(plan["parameters"])):
+    good = completed(table, output)
+    if plan["design"] not in DESIGNS or len(good) < least(plan):
         return None
     if len(good) > MOST:
         good = np.sort(np.random.default_rng(0).choice(good, MOST, replace=False))
     shares = np.array([plan["points"][i]["share"] for i in good])
     values = table[output].to_numpy(float)[good]
     return Emulator(plan, shares, values) if np.ptp(values) > 0 else None
+
+
+def completed(table, output):
+    """The rows (k,) that an emulator of the output can be fitted to."""
+    return np.flatnonzero(((table["status"] == "completed") & table[output].notna()).to_numpy())
+
+
+def least(plan):
+    """How many cases it needs."""
+    return max(LEAST, PER_PARAMETER * len(plan["parameters"]))
 
 
 class Emulator:

@@ -194,6 +194,7 @@ def run(directory, cores=None, profile=None):
 def retry(directory, cores=None, profile=None):
     """Run the cases that failed or stopped short once more, from the start."""
     directory = Path(directory)
+    _command(directory, cores, profile)  # what is wrong with the order is told before anything is taken away
     with _locked(directory):
         state, plan = status(directory), plans.load(directory)
         for case in state.failures:
@@ -213,8 +214,8 @@ def _command(directory, cores, profile):
     words = [sys.executable, "-m", "snakemake", "--snakefile", str(SNAKEFILE), "--directory", str(directory.resolve()),
              "--keep-going", "--nolock", "--ignore-incomplete", "--drop-metadata", "--rerun-triggers", "mtime",
              "--scheduler", "greedy", "--nocolor"]
+    ranks = plans.load(directory)["ranks"]
     if profile is None:
-        ranks = plans.load(directory)["ranks"]
         solver.check_ranks(ranks)
         if cores is not None and cores < ranks:
             raise BadInput(f"-j {cores} is less than the {ranks} ranks of one case")

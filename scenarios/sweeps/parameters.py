@@ -14,7 +14,7 @@ from pydantic_core import PydanticCustomError
 
 from materials.ablation import INPUTS
 from scenarios.language import Block
-from scenarios.loader import did_you_mean
+from scenarios.loader import did_you_mean, model_in
 from scenarios.resolved import quantity
 from scenarios.sweeps import spec
 from scenarios.trouble import BadInput
@@ -83,8 +83,13 @@ def parameter(scenario, path, values):
 
     Raises BadInput for a path that the language does not know, BadValue for a value.
     """
-    kind = None if path in INPUTS else quantity(_field(scenario, path))
+    field = None if path in INPUTS else _field(scenario, path)
+    kind = field and quantity(field)
     if isinstance(values, (list, tuple)):
+        block = field and model_in(field.annotation)
+        for i, value in enumerate(values):
+            if block and isinstance(value, dict):
+                raise BadValue(i, f"a block is no value to vary; write it into the base scenario and vary {_values(path, block)}")
         if path in INPUTS:
             return Parameter(path, "", tuple(_number(kind, v, i) for i, v in enumerate(values)))
         if kind is None:
@@ -155,10 +160,18 @@ def _field(scenario, path):
         if not isinstance(model, Block):
             raise BadInput(f"the scenario has no block `{part}` there")
     fields = type(model).model_fields
-    if parts[-1] not in fields or isinstance(getattr(model, parts[-1]), (Block, list)):
+    there = getattr(model, parts[-1], None)
+    if isinstance(there, Block):
+        raise BadInput(f"the scenario has no value `{parts[-1]}` there but a block; vary {_values(path, type(there))}")
+    if parts[-1] not in fields or isinstance(there, list):
         words = [name for name in fields if not isinstance(getattr(model, name), list)]
         raise BadInput(f"the scenario has no value `{parts[-1]}` there; it has {', '.join(words)}{did_you_mean(parts[-1], words)}")
     return fields[parts[-1]]
+
+
+def _values(path, block):
+    """'its values screw.fenestration.count or ...'"""
+    return "its values " + " or ".join(f"{path}.{name}" for name in block.model_fields)
 
 
 def _is_number(value):

@@ -99,7 +99,10 @@ def made(file, ranks=None):
     base_document = read_document(path)
     base = judged(base_document, path)
     if base.problems:
-        raise BadInput("\n".join(problem.text(path) for problem in base.problems))
+        for problem in base.problems:
+            if not problem.line:  # no such file, or none that can be read
+                document.add(("scenario",), problem.text(path))
+        raise _bad(file, document, "\n".join(problem.text(path) for problem in base.problems if problem.line))
     parameters, points, of_table = [], [], ""
     if sweep.design.kind == "csv":
         try:
@@ -113,9 +116,13 @@ def made(file, ranks=None):
                 if name not in INPUTS:
                     change(deepcopy(base_document.data), {name: None})
             except BadValue as error:
-                document.add(("parameters", name, error.where), str(error))
+                if ("parameters", name, error.where) not in document.flagged:
+                    document.add(("parameters", name, error.where), str(error))
             except BadInput as error:
                 document.add(("parameters", name), str(error).removeprefix(f"`{name}`: "))
+    varied = [p.path for p in parameters if p.path.split(".")[0] == "resolution"]
+    if sweep.resolution and varied:
+        document.add(("resolution",), f"`{varied[0]}` is varied, and this would stand in place of its values; leave it out")
     outputs = _outputs(sweep, base.scenario, document)
     if document.problems or of_table:
         raise _bad(file, document, of_table)
@@ -144,7 +151,9 @@ def _outputs(sweep, scenario, document):
         return tuple(dict.fromkeys(key for kind in ("pullout", "cycle") if kind in kinds for key in known[kind])) + ("failure_type",)
     for i, output in enumerate(sweep.outputs):
         step, _, key = output.rpartition(".")
-        if key not in spec.OUTPUTS:
+        if output in sweep.outputs[:i]:
+            document.add(("outputs", i), f"`{output}` is given twice; keep one")
+        elif key not in spec.OUTPUTS:
             document.add(("outputs", i), f"`{output}` is not among the results; allowed: {', '.join(spec.OUTPUTS)}"
                          f"{did_you_mean(key, spec.OUTPUTS)}")
         elif step and step_index(kinds, step) is None:

@@ -4,11 +4,13 @@
     morris(plan, table, output), sobol(plan, table, output), emulated(output, model)    -> rows of one output
 
 A row: output, method, parameter, then mu_star (with half its 95 % interval, in the output's unit over the range of the parameter) and
-sigma, or the shares of the variance that a parameter explains alone and with its interactions, with half their 95 % intervals.
+sigma, or the shares of the variance that a parameter explains alone and with its interactions, with half their 95 % intervals. An
+output that has too few cases for them has one row, without parameter and numbers, whose method says what is needed.
 """
 
 import numpy as np
 
+from scenarios.sweeps import emulator
 from scenarios.sweeps.designs import problem
 from scenarios.sweeps.spec import MORRIS_LEVELS
 
@@ -23,7 +25,21 @@ def rows(plan, table, models):
             found += BY_DESIGN[plan["design"]](plan, table, output)
         if model:
             found += emulated(output, model)
+        if why := too_few(plan, table, output):
+            found.append({"output": output, "method": why, "parameter": ""})
     return found
+
+
+def too_few(plan, table, output):
+    """What an output lacks for the analysis that its design is for, in a sentence; '' if nothing, or if there is no such analysis."""
+    if plan["design"] in emulator.DESIGNS:
+        there, least = len(emulator.completed(table, output)), emulator.least(plan)
+        return f"no emulator and no indices: they need {least} completed cases, of which there are {there}" if there < least else ""
+    if plan["design"] not in BY_DESIGN:
+        return ""
+    kind, least = {"morris": ("trajectories", LEAST_TRAJECTORIES), "sobol": ("blocks", LEAST_BLOCKS)}[plan["design"]]
+    there = len(whole(plan, table, output)[1]) // block(plan)
+    return f"no indices: they need {least} whole {kind} of {block(plan)} cases, of which there are {there}" if there < least else ""
 
 
 def block(plan):

@@ -5,21 +5,24 @@
 Here only the form is judged. Values are judged by the scenario language, case by case (plan.py).
 """
 
+from math import prod
 from typing import Annotated, Any, Literal, Union
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, ValidationError
 
 from scenarios.document import EMPTY, Problem, read_document
 from scenarios.language import Block, required
-from scenarios.loader import did_you_mean, model_at, not_among, wrong_kind
+from scenarios.loader import did_you_mean, model_at, not_among, tell_decimal_commas, wrong_kind
 from scenarios.result import WORDS
 from scenarios.runner import RESOLUTIONS
 from scenarios.units import describe
 
 # keys of result.json that a sweep may collect
 OUTPUTS = (
-    *WORDS, "failure_type", "displacement_at_end_mm", "force_at_end_N", "largest_slip_um", "metal_utilisation", "seconds_total", "memory_MiB")
-Count = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
+    *WORDS, "failure_type", "first_maximum_N", "first_maximum_displacement_mm", "displacement_at_end_mm", "force_at_end_N", "largest_slip_um",
+    "metal_utilisation", "seconds_total", "memory_MiB")
+MOST = 1_000_000  # cases
+Count = Annotated[int, Field(strict=True, ge=1, le=MOST)]
 Seed = Annotated[int, Field(strict=True, ge=0, le=2**31)]
 
 
@@ -205,6 +208,7 @@ def read(file):
         document.add((), f"this is a scenario and not a sweep; `./halofix run {file}` runs it, and a sweep names it as its `scenario`")
         return None, document
     sweep = None
+    tell_decimal_commas(document)
     try:
         sweep = Sweep.model_validate(document.data)
     except ValidationError as error:
@@ -287,9 +291,11 @@ def _agree(sweep, document):
     if kind in ("sobol", "sobol_sequence") and sweep.design.samples & (sweep.design.samples - 1):
         document.add(("design", "samples"), f"`{sweep.design.samples}` is not a power of 2, which a Sobol sequence needs for its balance; "
                      f"allowed: such as {2 ** (sweep.design.samples.bit_length() - 1)} or {2 ** sweep.design.samples.bit_length()}")
+    lengths = {path: values.steps if isinstance(values, Range) else len(values)
+               for path, values in sweep.parameters.items() if not hasattr(values, "distribution")}
+    if (count := _count(sweep, lengths.values())) > MOST:
+        document.add(("design",), f"these are {count} cases; allowed are at most {MOST}")
     if kind == "list":
-        lengths = {path: values.steps if isinstance(values, Range) else len(values)
-                   for path, values in sweep.parameters.items() if not hasattr(values, "distribution")}
         for path, length in lengths.items():
             if length != max(lengths.values()):
                 document.add(("parameters", path), f"{length} values, but another parameter has {max(lengths.values())}; in the "
@@ -303,3 +309,9 @@ def _agree(sweep, document):
         document.add(("design",), "morris compares parameters and needs at least two; for one take the design grid")
 
 
+def _count(sweep, lengths):
+    """How many rows the design has; lengths: of the listed values."""
+    count, samples = len(sweep.parameters), getattr(sweep.design, "samples", 1)
+    each = {"grid": prod(lengths), "list": max(lengths, default=1), "one_at_a_time": 1 + sum(lengths), "sobol": samples * (count + 2),
+            "morris": samples * (count + 1)}
+    return each.get(sweep.design.kind, samples) * (sweep.replicates or 1)
