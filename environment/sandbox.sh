@@ -46,8 +46,8 @@ mount_userland() {  # ROOT: sets the array "mounts", bubblewrap's arguments
             --ro-bind-try /usr/local/share/ca-certificates /usr/local/share/ca-certificates)
     fi
     # Every other top folder of the host, at its own place.
-    for entry in /*; do
-        case $entry in /bin | /dev | /etc | /lib* | /proc | /sbin | /sys | /usr) continue ;; esac
+    for entry in /* /.[!.]*; do
+        case $entry in /bin | /dev | /etc | /lib | /lib32 | /lib64 | /libx32 | /proc | /sbin | /sys | /usr) continue ;; esac
         if [ -L "$entry" ]; then
             mounts+=(--symlink "$(readlink "$entry")" "$entry")
         elif [ -d "$entry" ]; then
@@ -84,6 +84,8 @@ enter_sandbox() {  # ROOT COMMAND ...: replaces this process
     export PATH=/usr/lib/halofix/bin:/usr/bin:/bin:/usr/sbin:/sbin  # gmsh finds its library through /sbin/ldconfig
     # One machine: ranks talk through memory, and are not tied to the cores that another run may have taken.
     export OMPI_MCA_btl=self,sm PRTE_MCA_hwloc_default_binding_policy=none
+    # What is not the host's (/ itself, /usr, /etc) would be gone with the sandbox: nothing can be written there.
+    mounts+=(${extra_mounts:+"${extra_mounts[@]}"} --remount-ro /)
     # What runs inside ends when bubblewrap is ended (setpriv).
-    exec "$bwrap" "${mounts[@]}" ${extra_mounts:+"${extra_mounts[@]}"} --chdir "$PWD" setpriv --pdeathsig TERM "$@"
+    exec "$bwrap" "${mounts[@]}" --chdir "$PWD" setpriv --pdeathsig TERM "$@"
 }
