@@ -4,6 +4,7 @@ Everything heavy is imported by the verb that needs it, so that help and checks 
 Exit codes: 0 completed, 2 bad input, 3 stopped short (the partial result is kept), 4 environment.
 """
 
+import errno
 from pathlib import Path
 import sys
 from typing import Annotated
@@ -12,6 +13,8 @@ import typer
 import typer.core
 
 COMPLETED, BAD_INPUT, STOPPED_SHORT, ENVIRONMENT = 0, 2, 3, 4
+# environment/sandbox.sh has the folders of the host that there are; in / itself, /usr and /etc it has none to write in
+READ_ONLY = "; a new folder in /, /usr or /etc is out of reach: make it first (mkdir), or name another place"
 
 app = typer.Typer(
     name="halofix",
@@ -40,8 +43,14 @@ Resolution = Annotated[
 ]
 
 
+def _directory(name):
+    if not name.strip():
+        raise typer.BadParameter("no directory is named")
+    return Path(name)
+
+
 def _out(default, more=""):
-    return typer.Option("--out", metavar="DIR", help=f"Where the result goes (default: {default}){more}.", show_default=False)
+    return typer.Option("--out", metavar="DIR", parser=_directory, help=f"Where the result goes (default: {default}){more}.", show_default=False)
 
 
 @app.command()
@@ -392,6 +401,7 @@ def main():
         sys.exit(ENVIRONMENT)
     except OSError as error:
         about = f" ({error.filename})" if error.filename else ""
+        about += READ_ONLY if error.errno == errno.EROFS else ""
         print(f"halofix: {error.strerror or error}{about}", file=sys.stderr)
         sys.exit(ENVIRONMENT)
     except KeyboardInterrupt:

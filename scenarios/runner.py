@@ -63,7 +63,7 @@ def run(path, out=None, ranks=None, resolution=None, cache=None, reported=True, 
     """
     scenario, text = checked(path, resolution)
     solver.check_ranks(ranks)
-    final = Path(out) if out is not None else Path("results") / directory_name(scenario.name)
+    final = named(out) if out is not None else Path("results") / directory_name(scenario.name)
     return carried_out(path, scenario, text, final, How(ranks, resolution, cache, reported, edits), spare=True)
 
 
@@ -73,7 +73,7 @@ def resume(directory, ranks=None, cache=None, reported=True):
     directory: of the result, or where it was to be. ranks: as before if not given; on as many the history is the same.
     Raises BadInput if there is nothing to go on with.
     """
-    final = Path(directory)
+    final = named(directory)
     found = unfinished(final)
     options = _read_json(found / "provenance.json") or {}
     resolution, edits = options.get("options", {}).get("resolution"), options.get("options", {}).get("edits")
@@ -143,9 +143,11 @@ def mesh(path, out=None, resolution=None, export=None):
     export: file to write the mesh to as well, in the format of its extension.
     """
     scenario, text = checked(path, resolution)
-    final = Path(out) if out is not None else Path("results") / f"{directory_name(scenario.name)}-mesh"
+    final = named(out) if out is not None else Path("results") / f"{directory_name(scenario.name)}-mesh"
     if export is not None and not Path(export).resolve().parent.is_dir():
         raise BadInput(f"{export}: there is no directory {Path(export).parent} to write the mesh to")
+    if export is not None and not os.access(Path(export).resolve().parent, os.W_OK):
+        raise Environment(f"{export}: the directory {Path(export).resolve().parent} cannot be written to; name a file in another")
     with _directory(final, mark="mesh.json") as directory:
         _write_inputs(directory, scenario, text, resolution)
         _, lab_mesh = _mesh(path, scenario, stages(scenario)[0], directory)
@@ -185,6 +187,12 @@ def directory_name(name):
     return re.sub(r"[^\w.-]+", "_", name).strip("._") or "scenario"
 
 
+def named(path):
+    """Path of a directory by its own name, which `.` and `here/..` are not."""
+    path = Path(path)
+    return path.resolve() if path.name in ("", "..") else path
+
+
 # -- pieces ------------------------------------------------------------------------------------------------------------
 
 
@@ -213,6 +221,8 @@ def _directory(final, mark="result.json", start=None, spare=False):
     start: a directory to go on with; it stays if the block raises. An earlier result (recognised by its `mark`) is replaced; with `spare` a
     completed one only by a completed one: else the new one goes to `_aside`. Anything else in the way is left alone: BadInput.
     """
+    if start is None and final.exists() and (final.is_mount() or Path.cwd().is_relative_to(final.resolve())):
+        raise BadInput(f"{final} is a mount point, or the working directory is in it: no result can take its place; name a folder below it")
     aside = _aside(final)
     if spare and aside.exists() and _completed(aside):
         raise BadInput(f"{aside} holds a completed result; move it, or name another place with --out")

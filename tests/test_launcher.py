@@ -236,3 +236,19 @@ def test_paths_of_the_host_stay_where_they_are(machine):
     for folder in ("/tmp", "/usr/local/share", "/" + machine.clone.parts[1]):
         assert not os.path.isdir(folder) or binds[folder] == folder
     assert "/usr" not in binds and "/etc" not in binds
+
+
+def test_what_would_be_gone_with_the_sandbox_cannot_be_written(machine):
+    """Folders of the host are bound; / itself, where new ones would be made, is read-only from then on."""
+    machine.give_debian()
+    machine.give("bwrap", 'printf "%s\n" "$@"')
+    arguments = machine.run("run", "a.yaml", "--out", "/nowhere/pullout")[1].splitlines()
+    sealed = arguments.index("--remount-ro")
+    assert arguments[sealed + 1] == "/" and arguments[sealed + 2] == "--chdir" and "--bind" not in arguments[sealed:]
+    assert not any(word.startswith("/nowhere") for word in arguments[:sealed])
+
+
+@pytest.mark.skipif(not Path(os.environ.get("HALOFIX_INSIDE", "/nowhere"), "rootfs").is_dir(), reason="runs in no sandbox")
+@pytest.mark.parametrize("folder", ["/", "/usr", "/etc"])
+def test_in_the_sandbox_nothing_is_written_where_it_would_be_lost(folder):
+    assert not os.access(folder, os.W_OK) and os.access("/tmp", os.W_OK)
