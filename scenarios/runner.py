@@ -7,7 +7,7 @@
     report(directory)                       -> path of the report
 """
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 import json
 import os
@@ -35,6 +35,7 @@ from scenarios.unfinished import left, unfinished
 
 RESOLUTIONS = ("coarse", "standard", "fine")
 COMMAND_LINE = "given on the command line"
+LEAST = 1_000_000  # bytes free; with less a solver that dies without a word had no room for it
 # what a run says of its last cycling
 LOOSENING = ("load_at_loosening_N", "cycles_to_loosening", "static_capacity_N", "failure_type", "failure_evidence")
 
@@ -119,13 +120,21 @@ def _carry_out(path, scenario, directory, how):
                 raise
             # only the finished cycling could tell that what follows does not fit: its result is kept
             outcome |= {"status": "partial", "reason": str(error)}
-        except Exception as error:  # a defect of halofix: the result directory keeps what is needed to find it
-            with open(directory / "run.log", "a") as log:
+        except Exception as error:  # a full disk, or a defect of halofix: the result directory keeps what is needed to find it
+            with suppress(OSError), open(directory / "run.log", "a") as log:
                 traceback.print_exc(file=log)
-            outcome["status"] = "partial" if outcome["steps"] else "failed"
-            outcome["reason"] = f"internal error ({type(error).__name__}: {error}); run.log has the details"
+            if isinstance(error, OSError):
+                found = left(directory / stage.folder, stage, error.strerror or str(error))
+                _add(outcome, stage, found | {"exit_code": solver.ENVIRONMENT}, directory)
+            else:
+                outcome["status"] = "partial" if outcome["steps"] else "failed"
+                outcome["reason"] = f"internal error ({type(error).__name__}: {error}); run.log has the details"
         outcome["seconds_wall"] = round(time.monotonic() - begun, 1)
-        _write_json(directory / "result.json", _summary(scenario, outcome))
+        try:
+            _write_json(directory / "result.json", _summary(scenario, outcome))
+        except OSError as error:
+            came_to = f"{scenario.name}: {outcome['status']}, {outcome['reason']}"
+            raise Environment(f"{came_to}; the result cannot be written ({error.strerror or error})") from error
         if how.reported:
             _write_json(directory / "provenance.json", provenance(directory, ranks, options))
             show.stage("reporting")
@@ -134,7 +143,11 @@ def _carry_out(path, scenario, directory, how):
         for stage in stages(scenario):  # states are large, and a run that is complete has no use for them
             for name in ("end.npz", "checkpoint.npz"):
                 (directory / stage.folder / name).unlink(missing_ok=True)
-    _write_json(directory / "provenance.json", provenance(directory, ranks, options))
+    try:
+        _write_json(directory / "provenance.json", provenance(directory, ranks, options))
+    except OSError:
+        if not how.reported:  # else figures have filled the disk, and what was written before them serves
+            raise
 
 
 def mesh(path, out=None, resolution=None, export=None):
@@ -216,10 +229,10 @@ def checked(path, resolution):
 
 @contextmanager
 def _directory(final, mark="result.json", start=None, spare=False):
-    """A directory beside `final` that becomes `final` when the block ends, and vanishes if it raises.
+    """A directory beside `final` that becomes `final` when the block ends. If the block raises, it stays where `resume` can go on with it.
 
-    start: a directory to go on with; it stays if the block raises. An earlier result (recognised by its `mark`) is replaced; with `spare` a
-    completed one only by a completed one: else the new one goes to `_aside`. Anything else in the way is left alone: BadInput.
+    start: a directory to go on with. An earlier result (recognised by its `mark`) is replaced; with `spare` a completed one only by a
+    completed one: else the new one goes to `_aside`. Anything else in the way is left alone: BadInput.
     """
     if start is None and final.exists() and (final.is_mount() or Path.cwd().is_relative_to(final.resolve())):
         raise BadInput(f"{final} is a mount point, or the working directory is in it: no result can take its place; name a folder below it")
@@ -233,12 +246,18 @@ def _directory(final, mark="result.json", start=None, spare=False):
         print(f"{final}: the result of {finished} is replaced when this run completes", file=sys.stderr)
     final.parent.mkdir(parents=True, exist_ok=True)
     temporary = final.parent / f".{final.name}.{os.getpid()}.tmp"
-    temporary.mkdir() if start is None else start.rename(temporary)
+    if start is None:
+        shutil.rmtree(temporary, ignore_errors=True)  # what an earlier run of this process has left
+        temporary.mkdir()
+    else:
+        start.rename(temporary)
     try:
         yield temporary
     except BaseException:
-        if start is None and not any(temporary.rglob("end.npz")):  # what a solver has finished is kept for `resume`
+        if start is None and not any(temporary.rglob("problem.json")):  # nothing was given to the solver yet
             shutil.rmtree(temporary, ignore_errors=True)
+        else:
+            print(f"halofix: what was computed is kept; to go on: ./halofix run --resume {final}", file=sys.stderr)
         raise
     if spare and (aside / "result.json").exists():  # of a run before that was not completed
         shutil.rmtree(aside)
@@ -329,6 +348,10 @@ def _solved(path, scenario, stage, directory, ranks, how, show):
         return outcome
     if code == solver.ENVIRONMENT:
         return {"status": "failed", "reason": words or "the solver could not be started as asked", "exit_code": 4}
+    if not words and shutil.disk_usage(folder).free < LEAST:
+        words = "no space is left on the disk"
+    for half in folder.glob("*.tmp.npz"):  # a state that it was writing: the result needs the room
+        half.unlink()
     ended = f"the solver ended unexpectedly (code {code})" + (f": {words}" if words else "")
     return left(folder, stage, ended) | {"broke_off": True}
 

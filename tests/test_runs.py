@@ -1,5 +1,6 @@
 """How runs are kept and carried on: with a stand-in for mesher and solver."""
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,7 +22,7 @@ import scenarios
 from scenarios import runner, shared, solve
 from scenarios.loader import load
 from scenarios.result import Comparison, Result
-from scenarios.trouble import BadInput
+from scenarios.trouble import BadInput, Environment
 
 ROOT = Path(__file__).resolve().parent.parent
 CYLINDER = ROOT / "scenarios" / "cylinder_native.yaml"
@@ -168,6 +170,81 @@ def test_a_defect_of_ours_is_recorded(bench, monkeypatch):
     result = scenarios.run(CYLINDER, out="here")
     assert result.status == "failed" and "ZeroDivisionError" in result.reason
     assert "Traceback" in (result.directory / "run.log").read_text()
+
+
+def no_room():
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def no_space(name, monkeypatch):
+    """The disk is full when a file of this name is to be written."""
+    write = runner.files.replace
+
+    def replace(file, text):
+        if file.name == name:
+            no_room()
+        write(file, text)
+
+    monkeypatch.setattr(runner.files, "replace", replace)
+
+
+def test_a_full_disk_keeps_what_was_computed(bench, monkeypatch, capsys):
+    """Not even the summary can be written: the working directory stays, and the run goes on from it."""
+    bench(STEPS + "sys.exit('OSError: no space left')")
+    with monkeypatch.context() as full:
+        no_space("result.json", full)
+        with pytest.raises(Environment, match="at 0.060 mm and 150 N; the result cannot be written .No space left"):
+            scenarios.run(CYLINDER, out="here")
+    assert "to go on: ./halofix run --resume here" in capsys.readouterr().err
+    (kept,) = Path(".").glob(".here.*.tmp")
+    assert (kept / "curve.csv").read_text().count("\n") == 4
+    bench(DONE)
+    result = runner.resume("here")
+    assert result.status == "completed" and len(result.curve) == 3 and names(".") == {"here"}
+
+
+def test_a_solver_that_fills_the_disk(bench, monkeypatch):
+    """It dies without a word over a state that is half written; the report finds no room either."""
+    usage = SimpleNamespace(free=0)
+    monkeypatch.setattr(runner.shutil, "disk_usage", lambda _: usage)
+    monkeypatch.setattr(runner, "write_report", lambda _: no_space("provenance.json", monkeypatch))
+    bench(STEPS + "open(d + '/checkpoint.tmp.npz', 'w').write('half'); sys.exit(1)")
+    result = scenarios.run(CYLINDER, out="here")
+    assert result.status == "partial" and "no space is left on the disk at 0.060 mm and 150 N" in result.reason
+    assert "checkpoint.tmp.npz" not in names("here") and "provenance.json" in names("here")
+
+
+def test_a_file_that_finds_no_room_leaves_the_old_one(tmp_path, monkeypatch):
+    (file := tmp_path / "result.json").write_text("old")
+    monkeypatch.setattr(Path, "rename", lambda *_: no_room())
+    with pytest.raises(OSError, match="No space"):
+        runner.files.replace(file, "new")
+    assert file.read_text() == "old" and names(tmp_path) == {"result.json"}
+
+
+def test_a_full_disk_while_a_step_is_prepared(toggling, monkeypatch):
+    """The cycling before it is a result; the run says where it stopped, and that the machine is at fault."""
+    file, _ = toggling
+    prepare = runner._prepare
+
+    def full(path, scenario, stage, directory, how):
+        if stage.folder == "4-cycle":
+            (directory / "run.log").mkdir()  # it cannot be written either
+            no_room()
+        prepare(path, scenario, stage, directory, how)
+
+    monkeypatch.setattr(runner, "_prepare", full)
+    result = scenarios.run(file)
+    assert (result.status, result.exit_code, result.load_at_loosening_N) == ("partial", 4, 190.0)
+    assert result.reason == "No space left on device before the first step of the cycle"
+
+
+def test_what_was_never_given_to_the_solver_leaves_nothing(bench, monkeypatch):
+    no_space("problem.json", monkeypatch)
+    no_space("result.json", monkeypatch)
+    with pytest.raises(Environment, match="before the first step of the pullout; the result cannot be written"):
+        scenarios.run(CYLINDER, out="here")
+    assert not names(".")
 
 
 def test_compare_goes_on_past_a_failure(bench, tmp_path, capsys):
