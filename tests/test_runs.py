@@ -19,7 +19,7 @@ import meshes
 from meshes import specimen as lab
 from meshes.labmesh import LabMesh
 import scenarios
-from scenarios import runner, shared, solve
+from scenarios import credibility, resultdir, runner, shared, solve
 from scenarios.loader import load
 from scenarios.result import Comparison, Result
 from scenarios.trouble import BadInput, Environment
@@ -96,11 +96,56 @@ def test_a_completed_result_is_not_given_for_one_that_is_not(bench, capsys):
     assert scenarios.run(CYLINDER, out="here").status == "completed" and names(".") == {"here"}
 
 
-def test_a_comparison_shows_todays_runs(bench):
+def test_a_comparison_shows_todays_runs_and_keeps_what_was_completed(bench):
     scenarios.compare([CYLINDER], out="there")
-    bench(STEPS + DONE.replace("completed", "partial") + "sys.exit(3)")
+    Path("there/report.html").write_text("yesterday's numbers")
+    bench(STEPS + DONE.replace("completed", "partial").replace("200.0", "170.0") + "sys.exit(3)")
     found = scenarios.compare([CYLINDER], out="there")
-    assert found.exit_code == 3 and [result.status for result in found.results()] == ["partial"]
+    assert found.exit_code == 3 and [(r.status, r.peak_force_N) for r in found.results()] == [("partial", 170.0)]
+    assert "this one is in cylinder_native.unfinished" in found.table["reason"][0] and found.table["peak_force_N"][0] == 170.0
+    assert [run.directory.name for run in resultdir.runs("there")] == ["cylinder_native.unfinished"]  # in the report, too
+    assert Result("there/cylinder_native").peak_force_N == 200.0 and "report.html" not in names("there")
+    bench(STEPS + DONE)
+    assert scenarios.compare([CYLINDER], out="there").exit_code == 0 and names("there") == {"cylinder_native", "comparison.csv"}
+
+
+def test_a_comparison_that_cannot_be_run_keeps_what_was_completed(bench, monkeypatch):
+    """There is no result of today: table and report are empty, and yesterday's stays where it is."""
+    scenarios.compare([CYLINDER], out="there")
+    monkeypatch.setattr(meshes, "build", lambda *_: (_ for _ in ()).throw(lab.MeshError("too thick")))
+    found = scenarios.compare([CYLINDER], out="there")
+    assert found.table["status"][0] == "failed" and not found.results() and resultdir.runs("there") == []
+    assert "too thick; cylinder_native is the result of an earlier run" in found.table["reason"][0]
+    assert found.table["peak_force_N"].isna().all() and Result("there/cylinder_native").status == "completed"
+
+
+def test_a_comparison_that_was_killed_shows_what_it_came_to(bench, monkeypatch):
+    scenarios.compare([CYLINDER], out="there")
+    monkeypatch.setattr(runner, "carried_out", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        scenarios.compare([CYLINDER], out="there")
+    assert not len(Comparison("there").table) and Result("there/cylinder_native").status == "completed"
+
+
+def test_scenarios_that_are_called_by_a_number(bench, capsys):
+    for name in ("12", "NA"):
+        Path(f"{name}.yaml").write_text(CYLINDER.read_text())
+    found = scenarios.compare(["12.yaml", "NA.yaml"], out="there")
+    found.print()
+    assert [result.directory.name for result in found.results()] == ["12", "NA"] and "NA" in capsys.readouterr().out
+
+
+def test_a_comparison_takes_no_other_results_place(bench):
+    """Nor does an index of credibility; earlier ones of their own kind are in nobody's way."""
+    scenarios.run(CYLINDER, out="here")
+    before = names("here")
+    with pytest.raises(BadInput, match="here exists and is not a comparison"):
+        scenarios.compare([CYLINDER], out="here")
+    with pytest.raises(BadInput, match="here exists and is not an index of credibility"):
+        credibility.credibility(["here"], "here")
+    assert names("here") == before
+    for _ in range(2):
+        assert credibility.credibility(["here"], "index")["directories"] == ["here"]
 
 
 def test_a_completed_result_of_another_name_is_left_alone(bench):
