@@ -16,8 +16,21 @@ COMPLETED, BAD_INPUT, STOPPED_SHORT, ENVIRONMENT = 0, 2, 3, 4
 # environment/sandbox.sh has the folders of the host that there are; in / itself, /usr and /etc it has none to write in
 READ_ONLY = "; a new folder in /, /usr or /etc is out of reach: make it first (mkdir), or name another place"
 
+
+class _Halofix(typer.core.TyperGroup):
+    """The verbs; Ctrl-C, which typer would end without a word, is told and has its exit code."""
+
+    def invoke(self, context):
+        try:
+            return super().invoke(context)
+        except KeyboardInterrupt:
+            print("halofix: interrupted", file=sys.stderr)
+            raise typer.Exit(STOPPED_SHORT) from None
+
+
 app = typer.Typer(
     name="halofix",
+    cls=_Halofix,
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -386,10 +399,12 @@ def _collected(directory, state):
 
 def main():
     """Run the command line; whatever happens, the user reads a sentence and not a traceback."""
+    from scenarios.solve import terminable
     from scenarios.trouble import BadInput, Environment
 
     try:
-        app(prog_name="halofix")
+        with terminable():
+            app(prog_name="halofix")
     except BadInput as error:
         print(error, file=sys.stderr)
         sys.exit(BAD_INPUT)
@@ -404,9 +419,6 @@ def main():
         about += READ_ONLY if error.errno == errno.EROFS else ""
         print(f"halofix: {error.strerror or error}{about}", file=sys.stderr)
         sys.exit(ENVIRONMENT)
-    except KeyboardInterrupt:
-        print("halofix: interrupted", file=sys.stderr)
-        sys.exit(STOPPED_SHORT)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@
 
 import csv
 from pathlib import Path
+import sys
 import tempfile
 
 from scenarios import runner
@@ -55,7 +56,11 @@ def compare(paths, out=None, ranks=None, resolution=None):
             _write_comparison(table, rows)
             if rows[-1]["interrupted"]:
                 break
-    runner.write_report(directory)
+    try:
+        runner.write_report(directory)
+    except KeyboardInterrupt:
+        print(f"halofix: the runs are through; to write their report: ./halofix report {directory}", file=sys.stderr)
+        raise
     return Comparison(directory)
 
 

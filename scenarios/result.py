@@ -96,6 +96,8 @@ class Result:
             lines += [f"  {label:<22}{step[key]:>10{form}} {unit}".rstrip()
                       for key, label, unit, form in NUMBERS[step["kind"]] if step.get(key) is not None]
         lines += [f"  warning: {sentence}" for sentence in self.summary.get("warnings", [])]
+        if self.summary.get("interrupted"):
+            lines.append(f"  to go on: ./halofix run --resume {self.directory}")
         return "\n".join([*lines, f"  {self.directory}"])
 
 

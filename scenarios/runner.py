@@ -81,14 +81,14 @@ def resume(directory, ranks=None, cache=None, reported=True):
     ranks = ranks or options.get("ranks")
     solver.check_ranks(ranks)
     scenario, _ = checked(found / "scenario.yaml", resolution)
-    with _directory(final, start=found) as directory:
+    with solver.terminable(), _directory(final, start=found) as directory:
         _carry_out(final / "scenario.yaml", scenario, directory, How(ranks, resolution, cache, reported, edits))
     return Result(final)
 
 
 def carried_out(path, scenario, text, final, how, spare=False):
     """The Result of a checked scenario in directory `final`; spare: see `_directory`."""
-    with _directory(final, spare=spare) as directory:
+    with solver.terminable(), _directory(final, spare=spare) as directory:
         _write_inputs(directory, scenario, text, how.resolution)
         _carry_out(path, scenario, directory, how)
     aside = _aside(final)
@@ -137,7 +137,7 @@ def _carry_out(path, scenario, directory, how):
             raise Environment(f"{came_to}; the result cannot be written ({error.strerror or error})") from error
         if how.reported:
             _write_json(directory / "provenance.json", provenance(directory, ranks, options))
-            show.stage("reporting")
+            show.stage("interrupted, reporting" if outcome.get("interrupted") else "reporting")
             write_report(directory)
     if outcome["status"] == "completed":
         for stage in stages(scenario):  # states are large, and a run that is complete has no use for them

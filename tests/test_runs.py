@@ -19,7 +19,7 @@ import meshes
 from meshes import specimen as lab
 from meshes.labmesh import LabMesh
 import scenarios
-from scenarios import credibility, resultdir, runner, shared, solve
+from scenarios import cli, credibility, resultdir, runner, shared, solve
 from scenarios.loader import load
 from scenarios.result import Comparison, Result
 from scenarios.trouble import BadInput, Environment
@@ -190,6 +190,79 @@ def test_an_interrupted_run_keeps_its_curve(bench, sign):
     assert (result.status, result.exit_code, len(result.curve)) == ("partial", 3, 3)
     assert result.reason == "interrupted at 0.060 mm and 150 N" and time.monotonic() - begun < 20
     assert names(".") == {"here"}
+
+
+SLOW_TO_END = STEPS + "signal.signal(signal.SIGTERM, lambda *_: (time.sleep(%s), sys.exit(1))); time.sleep(60)"
+
+
+@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_changes_no_verdict(bench, second):
+    """Ctrl-C comes from the terminal, SIGTERM from the launcher or the batch system as well."""
+    bench(SLOW_TO_END % 0.5)
+
+    def both():
+        wait_for_curve()
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.2)
+        os.kill(os.getpid(), second)
+
+    (thread := threading.Thread(target=both)).start()
+    result = scenarios.run(CYLINDER, out="here")
+    thread.join()
+    assert (result.status, result.exit_code) == ("partial", 3) and result.reason == "interrupted at 0.060 mm and 150 N"
+    assert "to go on: ./halofix run --resume here" in result.text() and names(".") == {"here"}
+
+
+def test_a_second_ctrl_c_ends_a_solver_that_does_not_stop(bench):
+    bench(SLOW_TO_END % 60)
+
+    def twice():
+        wait_for_curve()
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(solve.TOGETHER + 0.2)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    (thread := threading.Thread(target=twice)).start()
+    begun = time.monotonic()
+    result = scenarios.run(CYLINDER, out="here")
+    thread.join()
+    assert result.reason == "interrupted at 0.060 mm and 150 N" and time.monotonic() - begun < solve.GRACE
+
+
+def test_ctrl_c_while_the_report_is_written(bench, monkeypatch, capsys):
+    """What was computed is kept; the command line says how to go on, and has the exit code of what stopped short."""
+    with monkeypatch.context() as interrupting:
+        interrupting.setattr(runner, "write_report", lambda _: os.kill(os.getpid(), signal.SIGTERM))
+        interrupting.setattr(sys, "argv", ["halofix", "run", str(CYLINDER), "--out", "here"])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+    said = capsys.readouterr().err
+    assert stop.value.code == 3 and "to go on: ./halofix run --resume here\nhalofix: interrupted\n" in said
+    bench(DONE)
+    assert runner.resume("here").status == "completed" and names(".") == {"here"}
+
+
+def test_ctrl_c_while_the_mesh_is_made(bench, monkeypatch, capsys):
+    monkeypatch.setattr(meshes, "build", lambda *_: os.kill(os.getpid(), signal.SIGINT))
+    monkeypatch.setattr(sys, "argv", ["halofix", "run", str(CYLINDER), "--out", "here"])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    said = capsys.readouterr().out
+    assert stop.value.code == 3 and "failed, interrupted before the load was applied" in said and "run --resume here" in said
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_process_forked_meanwhile_is_ended_as_any_other():
+    here, there = os.pipe()
+    with solve.terminable():
+        child = os.fork()
+        if child == 0:
+            os.write(there, b"!")
+            time.sleep(60)
+            os._exit(0)
+        os.read(here, 1)
+        os.kill(child, signal.SIGTERM)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGTERM
 
 
 def wait_for_curve():
