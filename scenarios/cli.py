@@ -44,6 +44,22 @@ app = typer.Typer(
     "Exit codes: 0 completed, 2 bad input, 3 stopped short (what was computed is kept), 4 environment.",
 )
 
+
+def _version(asked):
+    if asked:
+        from scenarios.provenance import version
+
+        print(f"halofix {version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")] = False,
+):
+    pass
+
+
 File = Annotated[Path, typer.Argument(metavar="FILE", help="Scenario file (.yaml).", show_default=False)]
 Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Scenario files (.yaml).", show_default=False)]
 Ranks = Annotated[

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from scenarios.provenance import version
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 # What the launcher may call of the system; everything else on its PATH is a stand-in.
@@ -134,6 +136,15 @@ def test_help_builds_nothing(machine):
     machine.give_debian()
     code, _, err = machine.run("--help")
     assert code == 0 and "builds the environment" in err and machine.builds == 0
+
+
+def test_the_version_builds_nothing(machine):
+    machine.give_debian()
+    shutil.copy(REPOSITORY / "pyproject.toml", machine.clone)
+    code, out, _ = machine.run("--version")
+    assert (code, out, machine.builds) == (0, f"halofix {version()}\n", 0)
+    machine.give("python3", COMPLETE)
+    assert machine.run("--version")[1] == "python3 -m scenarios.cli --version\n"
 
 
 def test_built_once(machine):
@@ -299,6 +310,7 @@ def test_the_launcher_waits_for_what_it_stops(working, sign, to_group):
     assert (process.returncode, set(out.split())) == (3, {"kept", sign.name}), err
 
 
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_ctrl_c_at_a_terminal(working):
     """It reaches the launcher, bubblewrap and Python, and acts once."""
     process, terminal = pty.fork()

@@ -19,7 +19,7 @@ import meshes
 from meshes import specimen as lab
 from meshes.labmesh import LabMesh
 import scenarios
-from scenarios import cli, credibility, resultdir, runner, shared, solve
+from scenarios import cli, credibility, provenance, resultdir, runner, shared, solve
 from scenarios.loader import load
 from scenarios.result import Comparison, Result
 from scenarios.trouble import BadInput, Environment
@@ -73,9 +73,9 @@ def test_a_completed_run(bench, tmp_path):
     assert (result.directory / "scenario.yaml").read_text() == CYLINDER.read_text()
     resolved = YAML(typ="safe").load(result.directory / "resolved.yaml")
     assert resolved["resolution"] == {"value": "coarse", "source": "given on the command line"}
-    provenance = json.loads((result.directory / "provenance.json").read_text())
-    assert provenance["ranks"] == 1 and "mesh.npz" in provenance["sha256"] and "numpy" in provenance["libraries"]
-    text = json.dumps(provenance) + json.dumps(result.summary)
+    made = json.loads((result.directory / "provenance.json").read_text())
+    assert made["ranks"] == 1 and "mesh.npz" in made["sha256"] and "numpy" in made["libraries"]
+    text = json.dumps(made) + json.dumps(result.summary)
     assert os.uname().nodename not in text and str(tmp_path) not in text
 
 
@@ -84,6 +84,67 @@ def test_a_run_replaces_an_earlier_result(bench):
     (first.directory / "note.txt").write_text("old")
     assert "note.txt" not in names(scenarios.run(CYLINDER, out="here").directory)
     assert names(".") == {"here"}
+
+
+def command(monkeypatch, *words):
+    """Exit code of `halofix WORDS`."""
+    monkeypatch.setattr(sys, "argv", ["halofix", *map(str, words)])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    return stop.value.code or 0
+
+
+@pytest.mark.parametrize("words", [("run", CYLINDER), ("compare", CYLINDER), ("mesh", CYLINDER), ("credibility", "there")])
+def test_a_place_that_cannot_be_made(bench, monkeypatch, capsys, words):
+    """Before anything is meshed, with what to do."""
+    scenarios.run(CYLINDER, out="there")
+
+    def refuse(self, *_, **__):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(self))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    monkeypatch.setattr(meshes, "build", None)
+    assert command(monkeypatch, *words, "--out", "/nowhere/pullout") == 4
+    assert "Read-only file system (/nowhere" in (said := capsys.readouterr().err) and "make it first" in said
+
+
+def test_a_mesh_that_cannot_be_exported_is_not_made(bench, monkeypatch, capsys):
+    monkeypatch.setattr(meshes, "build", None)
+    monkeypatch.setattr(os, "access", lambda where, _: where != Path("/"))
+    assert command(monkeypatch, "mesh", CYLINDER, "--export", "/model.inp") == 4
+    assert "/model.inp: the directory / cannot be written to" in capsys.readouterr().err and not names(".")
+
+
+@pytest.mark.parametrize("out", [".", "..", "inner/..", "/", "mounted"])
+def test_a_place_that_no_result_can_take(bench, monkeypatch, capsys, tmp_path, out):
+    """The working directory, what it is in, and a mount point cannot be renamed."""
+    for folder in ("work/inner", "work/mounted"):
+        (tmp_path / folder).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "work")
+    is_mount = Path.is_mount
+    monkeypatch.setattr(Path, "is_mount", lambda self: self.name == "mounted" or is_mount(self))
+    monkeypatch.setattr(meshes, "build", None)
+    assert command(monkeypatch, "run", CYLINDER, "--out", out) == 2
+    assert "name a folder below it" in capsys.readouterr().err and names(tmp_path / "work") == {"inner", "mounted"}
+
+
+@pytest.mark.parametrize("words", [("run", CYLINDER), ("compare", CYLINDER), ("mesh", CYLINDER), ("validate",), ("verify",), ("credibility",),
+                                   ("sweep", "run", "sweep.yaml")])  # fmt: skip
+def test_a_place_without_a_name(bench, monkeypatch, capsys, words):
+    assert command(monkeypatch, *words, "--out", "") == 2
+    assert "--out" in (said := capsys.readouterr().err) and "no directory is named" in said and not names(".")
+
+
+def test_a_run_goes_on_from_within_its_directory(toggling, tmp_path, monkeypatch):
+    file, _ = toggling
+    (tmp_path / "fail").write_text("5-pullout")
+    monkeypatch.chdir(scenarios.run(file).directory)
+    (tmp_path / "fail").unlink()
+    assert runner.resume(".").status == "completed" and Path("result.json").exists()
+
+
+def test_the_version(monkeypatch, capsys):
+    assert command(monkeypatch, "--version") == 0 and capsys.readouterr().out == f"halofix {provenance.version()}\n"
 
 
 def test_a_completed_result_is_not_given_for_one_that_is_not(bench, capsys):
@@ -233,22 +294,25 @@ def test_ctrl_c_while_the_report_is_written(bench, monkeypatch, capsys):
     """What was computed is kept; the command line says how to go on, and has the exit code of what stopped short."""
     with monkeypatch.context() as interrupting:
         interrupting.setattr(runner, "write_report", lambda _: os.kill(os.getpid(), signal.SIGTERM))
-        interrupting.setattr(sys, "argv", ["halofix", "run", str(CYLINDER), "--out", "here"])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
+        code = command(interrupting, "run", CYLINDER, "--out", "here")
     said = capsys.readouterr().err
-    assert stop.value.code == 3 and "to go on: ./halofix run --resume here\nhalofix: interrupted\n" in said
+    assert code == 3 and "to go on: ./halofix run --resume here\nhalofix: interrupted\n" in said
     bench(DONE)
     assert runner.resume("here").status == "completed" and names(".") == {"here"}
 
 
+def test_ctrl_c_while_a_comparison_is_reported(bench, monkeypatch, capsys):
+    reports = iter([lambda: "", lambda: os.kill(os.getpid(), signal.SIGINT)])  # of the run, of the comparison
+    monkeypatch.setattr(runner, "write_report", lambda _: next(reports)())
+    assert command(monkeypatch, "compare", CYLINDER, "--out", "here") == 3
+    assert "to write their report: ./halofix report here" in capsys.readouterr().err and len(Comparison("here").results()) == 1
+
+
 def test_ctrl_c_while_the_mesh_is_made(bench, monkeypatch, capsys):
     monkeypatch.setattr(meshes, "build", lambda *_: os.kill(os.getpid(), signal.SIGINT))
-    monkeypatch.setattr(sys, "argv", ["halofix", "run", str(CYLINDER), "--out", "here"])
-    with pytest.raises(SystemExit) as stop:
-        cli.main()
+    code = command(monkeypatch, "run", CYLINDER, "--out", "here")
     said = capsys.readouterr().out
-    assert stop.value.code == 3 and "failed, interrupted before the load was applied" in said and "run --resume here" in said
+    assert code == 3 and "failed, interrupted before the load was applied" in said and "run --resume here" in said
 
 
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
