@@ -46,8 +46,8 @@ mount_userland() {  # ROOT: sets the array "mounts", bubblewrap's arguments
             --ro-bind-try /usr/local/share/ca-certificates /usr/local/share/ca-certificates)
     fi
     # Every other top folder of the host, at its own place.
-    for entry in /*; do
-        case $entry in /bin | /dev | /etc | /lib* | /proc | /sbin | /sys | /usr) continue ;; esac
+    for entry in /* /.[!.]*; do
+        case $entry in /bin | /dev | /etc | /lib | /lib32 | /lib64 | /libx32 | /proc | /sbin | /sys | /usr) continue ;; esac
         if [ -L "$entry" ]; then
             mounts+=(--symlink "$(readlink "$entry")" "$entry")
         elif [ -d "$entry" ]; then
@@ -70,7 +70,7 @@ reach() {  # PATH: makes what lies in /usr or /etc of the host (such as /usr/loc
     mounts+=(--bind "$path" "$path")
 }
 
-enter_sandbox() {  # ROOT COMMAND ...: replaces this process
+enter_sandbox() {  # ROOT COMMAND ...: does not return
     local root=$1 argument bwrap
     bwrap=$(command -v bwrap)
     shift
@@ -84,6 +84,40 @@ enter_sandbox() {  # ROOT COMMAND ...: replaces this process
     export PATH=/usr/lib/halofix/bin:/usr/bin:/bin:/usr/sbin:/sbin  # gmsh finds its library through /sbin/ldconfig
     # One machine: ranks talk through memory, and are not tied to the cores that another run may have taken.
     export OMPI_MCA_btl=self,sm PRTE_MCA_hwloc_default_binding_policy=none
+    # What is not the host's (/ itself, /usr, /etc) would be gone with the sandbox: nothing can be written there.
+    mounts+=(${extra_mounts:+"${extra_mounts[@]}"} --remount-ro / --chdir "$PWD")
     # What runs inside ends when bubblewrap is ended (setpriv).
-    exec "$bwrap" "${mounts[@]}" ${extra_mounts:+"${extra_mounts[@]}"} --chdir "$PWD" setpriv --pdeathsig TERM "$@"
+    [ -z "${extra_mounts:-}" ] || exec "$bwrap" "${mounts[@]}" setpriv --pdeathsig TERM "$@"  # a step of build.sh
+    stay_with setpriv --pdeathsig TERM "$@"
 }
+
+# bubblewrap would die of the Ctrl-C or SIGTERM that asks what runs inside to stop, and the launcher with it, without
+# waiting for the last result. So it ignores them, and the launcher stays, hands on what reaches itself alone, and waits.
+
+stay_with() {  # COMMAND ...: in the sandbox of enter_sandbox; ends with its exit code
+    local signal heeded= status
+    for signal in INT QUIT TERM; do [ -n "$(trap -p $signal)" ] || heeded+=,$signal; done  # not those of a nohup or &
+    (
+        trap '' INT QUIT TERM
+        exec setpriv --pdeathsig KILL "$bwrap" "${mounts[@]}" ${heeded:+env "--default-signal=${heeded#,}"} "$@"
+    ) <&0 &
+    pid=$!
+    trap 'hand_on INT' INT
+    trap 'hand_on TERM' TERM
+    heard=1
+    while [ -n "$heard" ]; do  # a signal ends "wait" early
+        heard=
+        wait $pid
+        status=$?
+    done
+    exit $status
+}
+
+hand_on() {  # SIGNAL: to what runs inside
+    local self child=
+    heard=1
+    read -ra self < /proc/self/stat
+    [ "$1" != INT ] || [ "${self[4]}" != "${self[7]}" ] || return  # Ctrl-C: the terminal has sent it to all of us
+    while [ -z "$child" ] && kill -0 $pid 2> /dev/null; do read -r child _ < "/proc/$pid/task/$pid/children"; done
+    kill -s "$1" "$child"
+} 2> /dev/null

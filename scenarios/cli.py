@@ -4,6 +4,7 @@ Everything heavy is imported by the verb that needs it, so that help and checks 
 Exit codes: 0 completed, 2 bad input, 3 stopped short (the partial result is kept), 4 environment.
 """
 
+import errno
 from pathlib import Path
 import sys
 from typing import Annotated
@@ -12,9 +13,24 @@ import typer
 import typer.core
 
 COMPLETED, BAD_INPUT, STOPPED_SHORT, ENVIRONMENT = 0, 2, 3, 4
+# environment/sandbox.sh has the folders of the host that there are; in / itself, /usr and /etc it has none to write in
+READ_ONLY = "; a new folder in /, /usr or /etc is out of reach: make it first (mkdir), or name another place"
+
+
+class _Halofix(typer.core.TyperGroup):
+    """The verbs; Ctrl-C, which typer would end without a word, is told and has its exit code."""
+
+    def invoke(self, context):
+        try:
+            return super().invoke(context)
+        except KeyboardInterrupt:
+            print("halofix: interrupted", file=sys.stderr)
+            raise typer.Exit(STOPPED_SHORT) from None
+
 
 app = typer.Typer(
     name="halofix",
+    cls=_Halofix,
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -28,6 +44,22 @@ app = typer.Typer(
     "Exit codes: 0 completed, 2 bad input, 3 stopped short (what was computed is kept), 4 environment.",
 )
 
+
+def _version(asked):
+    if asked:
+        from scenarios.provenance import version
+
+        print(f"halofix {version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")] = False,
+):
+    pass
+
+
 File = Annotated[Path, typer.Argument(metavar="FILE", help="Scenario file (.yaml).", show_default=False)]
 Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Scenario files (.yaml).", show_default=False)]
 Ranks = Annotated[
@@ -40,8 +72,14 @@ Resolution = Annotated[
 ]
 
 
+def _directory(name):
+    if not name.strip():
+        raise typer.BadParameter("no directory is named")
+    return Path(name)
+
+
 def _out(default, more=""):
-    return typer.Option("--out", metavar="DIR", help=f"Where the result goes (default: {default}){more}.", show_default=False)
+    return typer.Option("--out", metavar="DIR", parser=_directory, help=f"Where the result goes (default: {default}){more}.", show_default=False)
 
 
 @app.command()
@@ -377,10 +415,12 @@ def _collected(directory, state):
 
 def main():
     """Run the command line; whatever happens, the user reads a sentence and not a traceback."""
+    from scenarios.solve import terminable
     from scenarios.trouble import BadInput, Environment
 
     try:
-        app(prog_name="halofix")
+        with terminable():
+            app(prog_name="halofix")
     except BadInput as error:
         print(error, file=sys.stderr)
         sys.exit(BAD_INPUT)
@@ -392,11 +432,9 @@ def main():
         sys.exit(ENVIRONMENT)
     except OSError as error:
         about = f" ({error.filename})" if error.filename else ""
+        about += READ_ONLY if error.errno == errno.EROFS else ""
         print(f"halofix: {error.strerror or error}{about}", file=sys.stderr)
         sys.exit(ENVIRONMENT)
-    except KeyboardInterrupt:
-        print("halofix: interrupted", file=sys.stderr)
-        sys.exit(STOPPED_SHORT)
 
 
 if __name__ == "__main__":

@@ -405,11 +405,13 @@ def credibility(directories=(), out=None):
     """Write credibility.json, credibility.md and report.html into `out` (default results/credibility); returns their content.
 
     directories: of validations, verifications and results; none: results/validation and results/verify, where they are.
-    Raises BadInput for a directory with none of these.
+    Raises BadInput for a directory with none of these, and for an `out` in use by something else.
     """
     directories = list(directories) or [Path("results") / name for name in USUAL if (Path("results") / name).is_dir()]
     evidence = Evidence(directories)
     out = Path(out) if out is not None else Path("results") / "credibility"
+    if out.exists() and any(out.iterdir()) and not (out / "credibility.json").exists():
+        raise BadInput(f"{out} exists and is not an index of credibility; name another place with --out")
     out.mkdir(parents=True, exist_ok=True)
     content = {
         "schema": 1,

@@ -4,5 +4,9 @@
 def replace(file, text):
     """Write `text` as the Path `file`."""
     temporary = file.with_name(f".{file.name}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.rename(file)
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.rename(file)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise

@@ -96,17 +96,20 @@ class Result:
             lines += [f"  {label:<22}{step[key]:>10{form}} {unit}".rstrip()
                       for key, label, unit, form in NUMBERS[step["kind"]] if step.get(key) is not None]
         lines += [f"  warning: {sentence}" for sentence in self.summary.get("warnings", [])]
+        if self.summary.get("interrupted"):
+            lines.append(f"  to go on: ./halofix run --resume {self.directory}")
         return "\n".join([*lines, f"  {self.directory}"])
 
 
 class Comparison:
-    """A directory of results side by side: comparison.csv and one result directory a scenario."""
+    """A directory of results side by side: comparison.csv and one result directory a scenario, which its column `directory` names."""
 
     def __init__(self, directory):
         import pandas
 
         self.directory = Path(directory)
-        self.table = pandas.read_csv(self.directory / "comparison.csv")
+        words = dict.fromkeys(("scenario", "name", "reason", "directory"), str)  # a scenario may be called 12
+        self.table = pandas.read_csv(self.directory / "comparison.csv", converters=words)
 
     @property
     def exit_code(self):
@@ -117,8 +120,9 @@ class Comparison:
         return 4 if 4 in codes else 3
 
     def results(self):
-        """The Result of every scenario that left one, in order."""
-        directories = [self.directory / name for name in self.table["scenario"]]
+        """The Result of every scenario that left one in this comparison, in order."""
+        names = self.table.get("directory", self.table["scenario"])
+        directories = [self.directory / name for name in names if name]
         return [Result(d) for d in directories if (d / "result.json").exists()]
 
     def print(self):

@@ -7,7 +7,7 @@
     report(directory)                       -> path of the report
 """
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 import json
 import os
@@ -35,6 +35,7 @@ from scenarios.unfinished import left, unfinished
 
 RESOLUTIONS = ("coarse", "standard", "fine")
 COMMAND_LINE = "given on the command line"
+LEAST = 1_000_000  # bytes free; with less a solver that dies without a word had no room for it
 # what a run says of its last cycling
 LOOSENING = ("load_at_loosening_N", "cycles_to_loosening", "static_capacity_N", "failure_type", "failure_evidence")
 
@@ -63,7 +64,7 @@ def run(path, out=None, ranks=None, resolution=None, cache=None, reported=True, 
     """
     scenario, text = checked(path, resolution)
     solver.check_ranks(ranks)
-    final = Path(out) if out is not None else Path("results") / directory_name(scenario.name)
+    final = named(out) if out is not None else Path("results") / directory_name(scenario.name)
     return carried_out(path, scenario, text, final, How(ranks, resolution, cache, reported, edits), spare=True)
 
 
@@ -73,21 +74,21 @@ def resume(directory, ranks=None, cache=None, reported=True):
     directory: of the result, or where it was to be. ranks: as before if not given; on as many the history is the same.
     Raises BadInput if there is nothing to go on with.
     """
-    final = Path(directory)
+    final = named(directory)
     found = unfinished(final)
     options = _read_json(found / "provenance.json") or {}
     resolution, edits = options.get("options", {}).get("resolution"), options.get("options", {}).get("edits")
     ranks = ranks or options.get("ranks")
     solver.check_ranks(ranks)
     scenario, _ = checked(found / "scenario.yaml", resolution)
-    with _directory(final, start=found) as directory:
+    with solver.terminable(), _directory(final, start=found) as directory:
         _carry_out(final / "scenario.yaml", scenario, directory, How(ranks, resolution, cache, reported, edits))
     return Result(final)
 
 
 def carried_out(path, scenario, text, final, how, spare=False):
     """The Result of a checked scenario in directory `final`; spare: see `_directory`."""
-    with _directory(final, spare=spare) as directory:
+    with solver.terminable(), _directory(final, spare=spare) as directory:
         _write_inputs(directory, scenario, text, how.resolution)
         _carry_out(path, scenario, directory, how)
     aside = _aside(final)
@@ -119,22 +120,34 @@ def _carry_out(path, scenario, directory, how):
                 raise
             # only the finished cycling could tell that what follows does not fit: its result is kept
             outcome |= {"status": "partial", "reason": str(error)}
-        except Exception as error:  # a defect of halofix: the result directory keeps what is needed to find it
-            with open(directory / "run.log", "a") as log:
+        except Exception as error:  # a full disk, or a defect of halofix: the result directory keeps what is needed to find it
+            with suppress(OSError), open(directory / "run.log", "a") as log:
                 traceback.print_exc(file=log)
-            outcome["status"] = "partial" if outcome["steps"] else "failed"
-            outcome["reason"] = f"internal error ({type(error).__name__}: {error}); run.log has the details"
+            if isinstance(error, OSError):
+                found = left(directory / stage.folder, stage, error.strerror or str(error))
+                _add(outcome, stage, found | {"exit_code": solver.ENVIRONMENT}, directory)
+            else:
+                outcome["status"] = "partial" if outcome["steps"] else "failed"
+                outcome["reason"] = f"internal error ({type(error).__name__}: {error}); run.log has the details"
         outcome["seconds_wall"] = round(time.monotonic() - begun, 1)
-        _write_json(directory / "result.json", _summary(scenario, outcome))
+        try:
+            _write_json(directory / "result.json", _summary(scenario, outcome))
+        except OSError as error:
+            came_to = f"{scenario.name}: {outcome['status']}, {outcome['reason']}"
+            raise Environment(f"{came_to}; the result cannot be written ({error.strerror or error})") from error
         if how.reported:
             _write_json(directory / "provenance.json", provenance(directory, ranks, options))
-            show.stage("reporting")
+            show.stage("interrupted, reporting" if outcome.get("interrupted") else "reporting")
             write_report(directory)
     if outcome["status"] == "completed":
         for stage in stages(scenario):  # states are large, and a run that is complete has no use for them
             for name in ("end.npz", "checkpoint.npz"):
                 (directory / stage.folder / name).unlink(missing_ok=True)
-    _write_json(directory / "provenance.json", provenance(directory, ranks, options))
+    try:
+        _write_json(directory / "provenance.json", provenance(directory, ranks, options))
+    except OSError:
+        if not how.reported:  # else figures have filled the disk, and what was written before them serves
+            raise
 
 
 def mesh(path, out=None, resolution=None, export=None):
@@ -143,9 +156,11 @@ def mesh(path, out=None, resolution=None, export=None):
     export: file to write the mesh to as well, in the format of its extension.
     """
     scenario, text = checked(path, resolution)
-    final = Path(out) if out is not None else Path("results") / f"{directory_name(scenario.name)}-mesh"
+    final = named(out) if out is not None else Path("results") / f"{directory_name(scenario.name)}-mesh"
     if export is not None and not Path(export).resolve().parent.is_dir():
         raise BadInput(f"{export}: there is no directory {Path(export).parent} to write the mesh to")
+    if export is not None and not os.access(Path(export).resolve().parent, os.W_OK):
+        raise Environment(f"{export}: the directory {Path(export).resolve().parent} cannot be written to; name a file in another")
     with _directory(final, mark="mesh.json") as directory:
         _write_inputs(directory, scenario, text, resolution)
         _, lab_mesh = _mesh(path, scenario, stages(scenario)[0], directory)
@@ -185,6 +200,12 @@ def directory_name(name):
     return re.sub(r"[^\w.-]+", "_", name).strip("._") or "scenario"
 
 
+def named(path):
+    """Path of a directory by its own name, which `.` and `here/..` are not."""
+    path = Path(path)
+    return path.resolve() if path.name in ("", "..") else path
+
+
 # -- pieces ------------------------------------------------------------------------------------------------------------
 
 
@@ -208,11 +229,13 @@ def checked(path, resolution):
 
 @contextmanager
 def _directory(final, mark="result.json", start=None, spare=False):
-    """A directory beside `final` that becomes `final` when the block ends, and vanishes if it raises.
+    """A directory beside `final` that becomes `final` when the block ends. If the block raises, it stays where `resume` can go on with it.
 
-    start: a directory to go on with; it stays if the block raises. An earlier result (recognised by its `mark`) is replaced; with `spare` a
-    completed one only by a completed one: else the new one goes to `_aside`. Anything else in the way is left alone: BadInput.
+    start: a directory to go on with. An earlier result (recognised by its `mark`) is replaced; with `spare` a completed one only by a
+    completed one: else the new one goes to `_aside`. Anything else in the way is left alone: BadInput.
     """
+    if start is None and final.exists() and (final.is_mount() or Path.cwd().is_relative_to(final.resolve())):
+        raise BadInput(f"{final} is a mount point, or the working directory is in it: no result can take its place; name a folder below it")
     aside = _aside(final)
     if spare and aside.exists() and _completed(aside):
         raise BadInput(f"{aside} holds a completed result; move it, or name another place with --out")
@@ -223,12 +246,18 @@ def _directory(final, mark="result.json", start=None, spare=False):
         print(f"{final}: the result of {finished} is replaced when this run completes", file=sys.stderr)
     final.parent.mkdir(parents=True, exist_ok=True)
     temporary = final.parent / f".{final.name}.{os.getpid()}.tmp"
-    temporary.mkdir() if start is None else start.rename(temporary)
+    if start is None:
+        shutil.rmtree(temporary, ignore_errors=True)  # what an earlier run of this process has left
+        temporary.mkdir()
+    else:
+        start.rename(temporary)
     try:
         yield temporary
     except BaseException:
-        if start is None and not any(temporary.rglob("end.npz")):  # what a solver has finished is kept for `resume`
+        if start is None and not any(temporary.rglob("problem.json")):  # nothing was given to the solver yet
             shutil.rmtree(temporary, ignore_errors=True)
+        else:
+            print(f"halofix: what was computed is kept; to go on: ./halofix run --resume {final}", file=sys.stderr)
         raise
     if spare and (aside / "result.json").exists():  # of a run before that was not completed
         shutil.rmtree(aside)
@@ -319,6 +348,10 @@ def _solved(path, scenario, stage, directory, ranks, how, show):
         return outcome
     if code == solver.ENVIRONMENT:
         return {"status": "failed", "reason": words or "the solver could not be started as asked", "exit_code": 4}
+    if not words and shutil.disk_usage(folder).free < LEAST:
+        words = "no space is left on the disk"
+    for half in folder.glob("*.tmp.npz"):  # a state that it was writing: the result needs the room
+        half.unlink()
     ended = f"the solver ended unexpectedly (code {code})" + (f": {words}" if words else "")
     return left(folder, stage, ended) | {"broke_off": True}
 

@@ -8,12 +8,15 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
+import time
 
 from scenarios.trouble import Environment
 
 ROOT = Path(__file__).resolve().parent.parent
 COMPLETED, STOPPED_SHORT, ENVIRONMENT = 0, 3, 4
 GRACE = 15.0  # seconds a stopped solver has to end by itself
+TOGETHER = 1.0  # seconds; signals that follow each other more closely are one wish to stop
 STDERR = "solver_messages.txt"
 LAUNCHER = "HALOFIX_MPI"  # such as `srun --mpi=pmix` in a SLURM job
 
@@ -66,7 +69,7 @@ def solve(directory, ranks, on_step):
 
     Raises Interrupted once the solver has been stopped.
     """
-    with open(directory / STDERR, "wb") as messages, terminable():
+    with open(directory / STDERR, "wb") as messages:
         # Its own session: Ctrl-C reaches us alone, and we end the whole group of ranks.
         process = subprocess.Popen(
             command(directory, ranks),
@@ -98,24 +101,48 @@ def _record(line):
 
 @contextmanager
 def terminable():
-    """SIGTERM, which batch systems send at the time limit, acts like Ctrl-C."""
+    """SIGTERM, which batch systems send at the time limit, acts like Ctrl-C; of signals that come together one acts.
 
-    def stop(*_):
-        raise KeyboardInterrupt
-
-    try:
-        before = signal.signal(signal.SIGTERM, stop)
-    except ValueError:  # not in the main thread: signals are someone else's
-        yield
-        return
+    One wish to stop can come several times: from the terminal, the launcher, the batch system, to us and to our group.
+    """
+    global _heard
+    before = {}
+    if threading.current_thread() is threading.main_thread():  # in others signals are someone else's
+        before = {sign: signal.getsignal(sign) for sign in (signal.SIGINT, signal.SIGTERM)}
+        before = {sign: handler for sign, handler in before.items() if handler not in (signal.SIG_IGN, None)}
+    if _stop not in before.values():
+        _heard = -TOGETHER
+    for sign in before:
+        signal.signal(sign, _stop)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for sign, handler in before.items():
+            signal.signal(sign, handler)
+
+
+_heard = -TOGETHER  # when the last signal came
+
+
+def _stop(*_):
+    global _heard
+    before, _heard = _heard, time.monotonic()
+    if _heard - before >= TOGETHER:
+        raise KeyboardInterrupt
+
+
+def _default():
+    """In a process forked from one that `terminable` works in, such as the mesher's: it is ended as any other."""
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(sign) is _stop:
+            signal.signal(sign, signal.SIG_DFL)
+
+
+os.register_at_fork(after_in_child=_default)
 
 
 def end(process, signs, patience):
-    """End a process and its group by the first of `signs` that does it within `patience` seconds."""
+    """End a process and its group by the first of `signs` that does it within `patience` seconds, or until we are interrupted once more."""
     if process.poll() is not None:
         return
     for sign in signs:
@@ -123,7 +150,7 @@ def end(process, signs, patience):
             os.killpg(process.pid, sign)
             process.wait(patience)
             return
-        except subprocess.TimeoutExpired:
+        except (subprocess.TimeoutExpired, KeyboardInterrupt):
             continue
         except ProcessLookupError:
             return

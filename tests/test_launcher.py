@@ -1,6 +1,7 @@
 """The launcher's decisions, with stand-ins for Python, bubblewrap and the package managers: nothing is downloaded."""
 
 import os
+import pty
 import shutil
 import signal
 import subprocess
@@ -9,6 +10,8 @@ import time
 from pathlib import Path
 
 import pytest
+
+from scenarios.provenance import version
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -64,14 +67,14 @@ class Machine:
         self.give("mmdebstrap", MMDEBSTRAP)
         self.give("unshare", 'while [[ $1 = --* ]]; do shift; done; exec "$@"')
 
-    def start(self, *arguments, **variables):
+    def start(self, *arguments, variables={}, **options):
         return subprocess.Popen(
             [str(self.clone / "halofix"), *arguments], env=self.variables | variables, cwd=self.clone, text=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options,
         )
 
     def run(self, *arguments, **variables):
-        process = self.start(*arguments, **variables)
+        process = self.start(*arguments, variables=variables)
         out, err = process.communicate(timeout=60)
         return process.returncode, out, err
 
@@ -135,6 +138,15 @@ def test_help_builds_nothing(machine):
     assert code == 0 and "builds the environment" in err and machine.builds == 0
 
 
+def test_the_version_builds_nothing(machine):
+    machine.give_debian()
+    shutil.copy(REPOSITORY / "pyproject.toml", machine.clone)
+    code, out, _ = machine.run("--version")
+    assert (code, out, machine.builds) == (0, f"halofix {version()}\n", 0)
+    machine.give("python3", COMPLETE)
+    assert machine.run("--version")[1] == "python3 -m scenarios.cli --version\n"
+
+
 def test_built_once(machine):
     machine.give_debian()
     code, out, err = machine.run("check", "a.yaml")
@@ -157,7 +169,7 @@ def test_other_requirements_make_another_environment(machine):
 
 def test_two_at_the_same_time(machine):
     machine.give_debian()
-    first = machine.start("check", SLOW="2")
+    first = machine.start("check", variables={"SLOW": "2"})
     while machine.builds == 0:
         time.sleep(0.05)
     code, out, err = machine.run("check")
@@ -177,7 +189,7 @@ def test_root_builds_in_namespaces_of_its_own(machine):
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 def test_interrupted_build(machine, how):
     machine.give_debian()
-    process = machine.start("check", SLOW="60")
+    process = machine.start("check", variables={"SLOW": "60"})
     while not list(machine.cache.glob("*/rootfs/etc")):
         time.sleep(0.05)
     (folder,) = machine.cache.glob("*/")
@@ -236,3 +248,98 @@ def test_paths_of_the_host_stay_where_they_are(machine):
     for folder in ("/tmp", "/usr/local/share", "/" + machine.clone.parts[1]):
         assert not os.path.isdir(folder) or binds[folder] == folder
     assert "/usr" not in binds and "/etc" not in binds
+
+
+def test_what_would_be_gone_with_the_sandbox_cannot_be_written(machine):
+    """Folders of the host are bound; / itself, where new ones would be made, is read-only from then on."""
+    machine.give_debian()
+    machine.give("bwrap", 'printf "%s\n" "$@"')
+    arguments = machine.run("run", "a.yaml", "--out", "/nowhere/pullout")[1].splitlines()
+    sealed = arguments.index("--remount-ro")
+    assert arguments[sealed + 1] == "/" and arguments[sealed + 2] == "--chdir" and "--bind" not in arguments[sealed:]
+    assert not any(word.startswith("/nowhere") for word in arguments[:sealed])
+
+
+@pytest.mark.skipif(not Path(os.environ.get("HALOFIX_INSIDE", "/nowhere"), "rootfs").is_dir(), reason="runs in no sandbox")
+@pytest.mark.parametrize("folder", ["/", "/usr", "/etc"])
+def test_in_the_sandbox_nothing_is_written_where_it_would_be_lost(folder):
+    assert not os.access(folder, os.W_OK) and os.access("/tmp", os.W_OK)
+
+
+# -- being stopped -----------------------------------------------------------------------------------------------------
+
+# bubblewrap as it is to signals: it waits for its child, and dies of those that it does not ignore.
+STAYING = 'while [ $# -gt 0 ] && [ "$1" != env ] && [ "$1" != setpriv ]; do shift; done; PATH=$PROGRAMS; [ $# = 0 ] || { "$@" <&0 & wait $!; }'
+WORKING = """
+import signal, sys, time
+heard = []
+for sign in (signal.SIGINT, signal.SIGTERM):
+    if signal.getsignal(sign) != signal.SIG_IGN:
+        signal.signal(sign, lambda sign, _: heard.append(signal.Signals(sign).name))
+print("working", flush=True)
+end = time.monotonic() + float(sys.argv[1])
+while not heard and time.monotonic() < end:
+    time.sleep(0.05)
+time.sleep(1)  # the last result
+print("kept", *heard, flush=True)
+sys.exit(3 if heard else 0)
+"""
+
+
+@pytest.fixture
+def working(machine):
+    """A machine whose Python works inside the sandbox until it is stopped, and then needs a second."""
+    if subprocess.run(["env", "--default-signal=INT", "true"], stderr=subprocess.DEVNULL).returncode:
+        pytest.skip("the env of coreutils is older than Debian 13's")
+    machine.give_debian()
+    machine.run("check")
+    (machine.clone / "working.py").write_text(WORKING)
+    machine.give("python3", f'case "$2" in --has) exit 4 ;; esac; exec {sys.executable} -S "$@"')
+    machine.give("bwrap", STAYING)
+    machine.variables["PROGRAMS"] = str(machine.programs)
+    return machine
+
+
+@pytest.mark.parametrize("to_group", [False, True])
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_the_launcher_waits_for_what_it_stops(working, sign, to_group):
+    process = working.start("python", "working.py", "60", start_new_session=True)
+    assert process.stdout.readline() == "working\n"
+    (os.killpg if to_group else os.kill)(process.pid, sign)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, set(out.split())) == (3, {"kept", sign.name}), err
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_ctrl_c_at_a_terminal(working):
+    """It reaches the launcher, bubblewrap and Python, and acts once."""
+    process, terminal = pty.fork()
+    if process == 0:
+        os.chdir(working.clone)
+        os.execve("halofix", ["halofix", "python", "working.py", "60"], working.variables)
+    shown = b""
+    try:
+        while piece := os.read(terminal, 1000):
+            shown += piece
+            if piece.endswith(b"working\r\n"):
+                os.write(terminal, b"\x03")
+    except OSError:  # the last process that has the terminal has ended
+        pass
+    finally:
+        os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 3, shown
+    assert shown.split() == [b"working", b"^Ckept", b"SIGINT"]
+
+
+def test_a_job_in_the_background_does_not_hear_ctrl_c(working):
+    process = working.start("python", "working.py", "1", start_new_session=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
+    assert process.stdout.readline() == "working\n"
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.communicate(timeout=60)[0] == "kept\n" and process.returncode == 0
+
+
+def test_a_launcher_that_is_killed_leaves_nothing_running(working):
+    process = working.start("python", "working.py", "60", start_new_session=True)
+    assert process.stdout.readline() == "working\n"
+    process.kill()
+    assert process.communicate(timeout=60)[0] == "kept SIGTERM\n"

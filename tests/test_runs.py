@@ -1,5 +1,6 @@
 """How runs are kept and carried on: with a stand-in for mesher and solver."""
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,10 +19,10 @@ import meshes
 from meshes import specimen as lab
 from meshes.labmesh import LabMesh
 import scenarios
-from scenarios import runner, shared, solve
+from scenarios import cli, credibility, provenance, resultdir, runner, shared, solve
 from scenarios.loader import load
 from scenarios.result import Comparison, Result
-from scenarios.trouble import BadInput
+from scenarios.trouble import BadInput, Environment
 
 ROOT = Path(__file__).resolve().parent.parent
 CYLINDER = ROOT / "scenarios" / "cylinder_native.yaml"
@@ -71,9 +73,9 @@ def test_a_completed_run(bench, tmp_path):
     assert (result.directory / "scenario.yaml").read_text() == CYLINDER.read_text()
     resolved = YAML(typ="safe").load(result.directory / "resolved.yaml")
     assert resolved["resolution"] == {"value": "coarse", "source": "given on the command line"}
-    provenance = json.loads((result.directory / "provenance.json").read_text())
-    assert provenance["ranks"] == 1 and "mesh.npz" in provenance["sha256"] and "numpy" in provenance["libraries"]
-    text = json.dumps(provenance) + json.dumps(result.summary)
+    made = json.loads((result.directory / "provenance.json").read_text())
+    assert made["ranks"] == 1 and "mesh.npz" in made["sha256"] and "numpy" in made["libraries"]
+    text = json.dumps(made) + json.dumps(result.summary)
     assert os.uname().nodename not in text and str(tmp_path) not in text
 
 
@@ -82,6 +84,67 @@ def test_a_run_replaces_an_earlier_result(bench):
     (first.directory / "note.txt").write_text("old")
     assert "note.txt" not in names(scenarios.run(CYLINDER, out="here").directory)
     assert names(".") == {"here"}
+
+
+def command(monkeypatch, *words):
+    """Exit code of `halofix WORDS`."""
+    monkeypatch.setattr(sys, "argv", ["halofix", *map(str, words)])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    return stop.value.code or 0
+
+
+@pytest.mark.parametrize("words", [("run", CYLINDER), ("compare", CYLINDER), ("mesh", CYLINDER), ("credibility", "there")])
+def test_a_place_that_cannot_be_made(bench, monkeypatch, capsys, words):
+    """Before anything is meshed, with what to do."""
+    scenarios.run(CYLINDER, out="there")
+
+    def refuse(self, *_, **__):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(self))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    monkeypatch.setattr(meshes, "build", None)
+    assert command(monkeypatch, *words, "--out", "/nowhere/pullout") == 4
+    assert "Read-only file system (/nowhere" in (said := capsys.readouterr().err) and "make it first" in said
+
+
+def test_a_mesh_that_cannot_be_exported_is_not_made(bench, monkeypatch, capsys):
+    monkeypatch.setattr(meshes, "build", None)
+    monkeypatch.setattr(os, "access", lambda where, _: where != Path("/"))
+    assert command(monkeypatch, "mesh", CYLINDER, "--export", "/model.inp") == 4
+    assert "/model.inp: the directory / cannot be written to" in capsys.readouterr().err and not names(".")
+
+
+@pytest.mark.parametrize("out", [".", "..", "inner/..", "/", "mounted"])
+def test_a_place_that_no_result_can_take(bench, monkeypatch, capsys, tmp_path, out):
+    """The working directory, what it is in, and a mount point cannot be renamed."""
+    for folder in ("work/inner", "work/mounted"):
+        (tmp_path / folder).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "work")
+    is_mount = Path.is_mount
+    monkeypatch.setattr(Path, "is_mount", lambda self: self.name == "mounted" or is_mount(self))
+    monkeypatch.setattr(meshes, "build", None)
+    assert command(monkeypatch, "run", CYLINDER, "--out", out) == 2
+    assert "name a folder below it" in capsys.readouterr().err and names(tmp_path / "work") == {"inner", "mounted"}
+
+
+@pytest.mark.parametrize("words", [("run", CYLINDER), ("compare", CYLINDER), ("mesh", CYLINDER), ("validate",), ("verify",), ("credibility",),
+                                   ("sweep", "run", "sweep.yaml")])  # fmt: skip
+def test_a_place_without_a_name(bench, monkeypatch, capsys, words):
+    assert command(monkeypatch, *words, "--out", "") == 2
+    assert "--out" in (said := capsys.readouterr().err) and "no directory is named" in said and not names(".")
+
+
+def test_a_run_goes_on_from_within_its_directory(toggling, tmp_path, monkeypatch):
+    file, _ = toggling
+    (tmp_path / "fail").write_text("5-pullout")
+    monkeypatch.chdir(scenarios.run(file).directory)
+    (tmp_path / "fail").unlink()
+    assert runner.resume(".").status == "completed" and Path("result.json").exists()
+
+
+def test_the_version(monkeypatch, capsys):
+    assert command(monkeypatch, "--version") == 0 and capsys.readouterr().out == f"halofix {provenance.version()}\n"
 
 
 def test_a_completed_result_is_not_given_for_one_that_is_not(bench, capsys):
@@ -94,11 +157,56 @@ def test_a_completed_result_is_not_given_for_one_that_is_not(bench, capsys):
     assert scenarios.run(CYLINDER, out="here").status == "completed" and names(".") == {"here"}
 
 
-def test_a_comparison_shows_todays_runs(bench):
+def test_a_comparison_shows_todays_runs_and_keeps_what_was_completed(bench):
     scenarios.compare([CYLINDER], out="there")
-    bench(STEPS + DONE.replace("completed", "partial") + "sys.exit(3)")
+    Path("there/report.html").write_text("yesterday's numbers")
+    bench(STEPS + DONE.replace("completed", "partial").replace("200.0", "170.0") + "sys.exit(3)")
     found = scenarios.compare([CYLINDER], out="there")
-    assert found.exit_code == 3 and [result.status for result in found.results()] == ["partial"]
+    assert found.exit_code == 3 and [(r.status, r.peak_force_N) for r in found.results()] == [("partial", 170.0)]
+    assert "this one is in cylinder_native.unfinished" in found.table["reason"][0] and found.table["peak_force_N"][0] == 170.0
+    assert [run.directory.name for run in resultdir.runs("there")] == ["cylinder_native.unfinished"]  # in the report, too
+    assert Result("there/cylinder_native").peak_force_N == 200.0 and "report.html" not in names("there")
+    bench(STEPS + DONE)
+    assert scenarios.compare([CYLINDER], out="there").exit_code == 0 and names("there") == {"cylinder_native", "comparison.csv"}
+
+
+def test_a_comparison_that_cannot_be_run_keeps_what_was_completed(bench, monkeypatch):
+    """There is no result of today: table and report are empty, and yesterday's stays where it is."""
+    scenarios.compare([CYLINDER], out="there")
+    monkeypatch.setattr(meshes, "build", lambda *_: (_ for _ in ()).throw(lab.MeshError("too thick")))
+    found = scenarios.compare([CYLINDER], out="there")
+    assert found.table["status"][0] == "failed" and not found.results() and resultdir.runs("there") == []
+    assert "too thick; cylinder_native is the result of an earlier run" in found.table["reason"][0]
+    assert found.table["peak_force_N"].isna().all() and Result("there/cylinder_native").status == "completed"
+
+
+def test_a_comparison_that_was_killed_shows_what_it_came_to(bench, monkeypatch):
+    scenarios.compare([CYLINDER], out="there")
+    monkeypatch.setattr(runner, "carried_out", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        scenarios.compare([CYLINDER], out="there")
+    assert not len(Comparison("there").table) and Result("there/cylinder_native").status == "completed"
+
+
+def test_scenarios_that_are_called_by_a_number(bench, capsys):
+    for name in ("12", "NA"):
+        Path(f"{name}.yaml").write_text(CYLINDER.read_text())
+    found = scenarios.compare(["12.yaml", "NA.yaml"], out="there")
+    found.print()
+    assert [result.directory.name for result in found.results()] == ["12", "NA"] and "NA" in capsys.readouterr().out
+
+
+def test_a_comparison_takes_no_other_results_place(bench):
+    """Nor does an index of credibility; earlier ones of their own kind are in nobody's way."""
+    scenarios.run(CYLINDER, out="here")
+    before = names("here")
+    with pytest.raises(BadInput, match="here exists and is not a comparison"):
+        scenarios.compare([CYLINDER], out="here")
+    with pytest.raises(BadInput, match="here exists and is not an index of credibility"):
+        credibility.credibility(["here"], "here")
+    assert names("here") == before
+    for _ in range(2):
+        assert credibility.credibility(["here"], "index")["directories"] == ["here"]
 
 
 def test_a_completed_result_of_another_name_is_left_alone(bench):
@@ -145,6 +253,82 @@ def test_an_interrupted_run_keeps_its_curve(bench, sign):
     assert names(".") == {"here"}
 
 
+SLOW_TO_END = STEPS + "signal.signal(signal.SIGTERM, lambda *_: (time.sleep(%s), sys.exit(1))); time.sleep(60)"
+
+
+@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_changes_no_verdict(bench, second):
+    """Ctrl-C comes from the terminal, SIGTERM from the launcher or the batch system as well."""
+    bench(SLOW_TO_END % 0.5)
+
+    def both():
+        wait_for_curve()
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.2)
+        os.kill(os.getpid(), second)
+
+    (thread := threading.Thread(target=both)).start()
+    result = scenarios.run(CYLINDER, out="here")
+    thread.join()
+    assert (result.status, result.exit_code) == ("partial", 3) and result.reason == "interrupted at 0.060 mm and 150 N"
+    assert "to go on: ./halofix run --resume here" in result.text() and names(".") == {"here"}
+
+
+def test_a_second_ctrl_c_ends_a_solver_that_does_not_stop(bench):
+    bench(SLOW_TO_END % 60)
+
+    def twice():
+        wait_for_curve()
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(solve.TOGETHER + 0.2)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    (thread := threading.Thread(target=twice)).start()
+    begun = time.monotonic()
+    result = scenarios.run(CYLINDER, out="here")
+    thread.join()
+    assert result.reason == "interrupted at 0.060 mm and 150 N" and time.monotonic() - begun < solve.GRACE
+
+
+def test_ctrl_c_while_the_report_is_written(bench, monkeypatch, capsys):
+    """What was computed is kept; the command line says how to go on, and has the exit code of what stopped short."""
+    with monkeypatch.context() as interrupting:
+        interrupting.setattr(runner, "write_report", lambda _: os.kill(os.getpid(), signal.SIGTERM))
+        code = command(interrupting, "run", CYLINDER, "--out", "here")
+    said = capsys.readouterr().err
+    assert code == 3 and "to go on: ./halofix run --resume here\nhalofix: interrupted\n" in said
+    bench(DONE)
+    assert runner.resume("here").status == "completed" and names(".") == {"here"}
+
+
+def test_ctrl_c_while_a_comparison_is_reported(bench, monkeypatch, capsys):
+    reports = iter([lambda: "", lambda: os.kill(os.getpid(), signal.SIGINT)])  # of the run, of the comparison
+    monkeypatch.setattr(runner, "write_report", lambda _: next(reports)())
+    assert command(monkeypatch, "compare", CYLINDER, "--out", "here") == 3
+    assert "to write their report: ./halofix report here" in capsys.readouterr().err and len(Comparison("here").results()) == 1
+
+
+def test_ctrl_c_while_the_mesh_is_made(bench, monkeypatch, capsys):
+    monkeypatch.setattr(meshes, "build", lambda *_: os.kill(os.getpid(), signal.SIGINT))
+    code = command(monkeypatch, "run", CYLINDER, "--out", "here")
+    said = capsys.readouterr().out
+    assert code == 3 and "failed, interrupted before the load was applied" in said and "run --resume here" in said
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_process_forked_meanwhile_is_ended_as_any_other():
+    here, there = os.pipe()
+    with solve.terminable():
+        child = os.fork()
+        if child == 0:
+            os.write(there, b"!")
+            time.sleep(60)
+            os._exit(0)
+        os.read(here, 1)
+        os.kill(child, signal.SIGTERM)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGTERM
+
+
 def wait_for_curve():
     for _ in range(1000):
         if any(f.read_text().count("\n") == 4 for f in Path(".").glob(".here.*/curve.csv")):
@@ -168,6 +352,81 @@ def test_a_defect_of_ours_is_recorded(bench, monkeypatch):
     result = scenarios.run(CYLINDER, out="here")
     assert result.status == "failed" and "ZeroDivisionError" in result.reason
     assert "Traceback" in (result.directory / "run.log").read_text()
+
+
+def no_room():
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def no_space(name, monkeypatch):
+    """The disk is full when a file of this name is to be written."""
+    write = runner.files.replace
+
+    def replace(file, text):
+        if file.name == name:
+            no_room()
+        write(file, text)
+
+    monkeypatch.setattr(runner.files, "replace", replace)
+
+
+def test_a_full_disk_keeps_what_was_computed(bench, monkeypatch, capsys):
+    """Not even the summary can be written: the working directory stays, and the run goes on from it."""
+    bench(STEPS + "sys.exit('OSError: no space left')")
+    with monkeypatch.context() as full:
+        no_space("result.json", full)
+        with pytest.raises(Environment, match="at 0.060 mm and 150 N; the result cannot be written .No space left"):
+            scenarios.run(CYLINDER, out="here")
+    assert "to go on: ./halofix run --resume here" in capsys.readouterr().err
+    (kept,) = Path(".").glob(".here.*.tmp")
+    assert (kept / "curve.csv").read_text().count("\n") == 4
+    bench(DONE)
+    result = runner.resume("here")
+    assert result.status == "completed" and len(result.curve) == 3 and names(".") == {"here"}
+
+
+def test_a_solver_that_fills_the_disk(bench, monkeypatch):
+    """It dies without a word over a state that is half written; the report finds no room either."""
+    usage = SimpleNamespace(free=0)
+    monkeypatch.setattr(runner.shutil, "disk_usage", lambda _: usage)
+    monkeypatch.setattr(runner, "write_report", lambda _: no_space("provenance.json", monkeypatch))
+    bench(STEPS + "open(d + '/checkpoint.tmp.npz', 'w').write('half'); sys.exit(1)")
+    result = scenarios.run(CYLINDER, out="here")
+    assert result.status == "partial" and "no space is left on the disk at 0.060 mm and 150 N" in result.reason
+    assert "checkpoint.tmp.npz" not in names("here") and "provenance.json" in names("here")
+
+
+def test_a_file_that_finds_no_room_leaves_the_old_one(tmp_path, monkeypatch):
+    (file := tmp_path / "result.json").write_text("old")
+    monkeypatch.setattr(Path, "rename", lambda *_: no_room())
+    with pytest.raises(OSError, match="No space"):
+        runner.files.replace(file, "new")
+    assert file.read_text() == "old" and names(tmp_path) == {"result.json"}
+
+
+def test_a_full_disk_while_a_step_is_prepared(toggling, monkeypatch):
+    """The cycling before it is a result; the run says where it stopped, and that the machine is at fault."""
+    file, _ = toggling
+    prepare = runner._prepare
+
+    def full(path, scenario, stage, directory, how):
+        if stage.folder == "4-cycle":
+            (directory / "run.log").mkdir()  # it cannot be written either
+            no_room()
+        prepare(path, scenario, stage, directory, how)
+
+    monkeypatch.setattr(runner, "_prepare", full)
+    result = scenarios.run(file)
+    assert (result.status, result.exit_code, result.load_at_loosening_N) == ("partial", 4, 190.0)
+    assert result.reason == "No space left on device before the first step of the cycle"
+
+
+def test_what_was_never_given_to_the_solver_leaves_nothing(bench, monkeypatch):
+    no_space("problem.json", monkeypatch)
+    no_space("result.json", monkeypatch)
+    with pytest.raises(Environment, match="before the first step of the pullout; the result cannot be written"):
+        scenarios.run(CYLINDER, out="here")
+    assert not names(".")
 
 
 def test_compare_goes_on_past_a_failure(bench, tmp_path, capsys):
