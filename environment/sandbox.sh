@@ -118,6 +118,10 @@ hand_on() {  # SIGNAL: to what runs inside
     heard=1
     read -ra self < /proc/self/stat
     [ "$1" != INT ] || [ "${self[4]}" != "${self[7]}" ] || return  # Ctrl-C: the terminal has sent it to all of us
-    while [ -z "$child" ] && kill -0 $pid 2> /dev/null; do read -r child _ < "/proc/$pid/task/$pid/children"; done
-    kill -s "$1" "$child"
+    for _ in {1..50}; do  # bubblewrap may be starting still
+        read -r child _ < "/proc/$pid/task/$pid/children" || kill -0 $pid || return
+        [ -z "$child" ] || break
+        sleep 0.1
+    done
+    kill -s "$1" "${child:-$pid}"
 } 2> /dev/null
