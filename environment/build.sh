@@ -83,6 +83,7 @@ build_debian() {
     step "check" inside python3 "$repo/environment/doctor.py" --import &&
         step "first compiled forms" inside python3 "$repo/environment/doctor.py" --solve ||
         give_up "the environment does not work"
+    extra_mounts=()
     finish debian
 }
 

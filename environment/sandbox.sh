@@ -71,8 +71,9 @@ reach() {  # PATH: makes what lies in /usr or /etc of the host (such as /usr/loc
 }
 
 enter_sandbox() {  # ROOT COMMAND ...: does not return
-    local root=$1 argument bwrap
+    local root=$1 argument bwrap setpriv
     bwrap=$(command -v bwrap)
+    setpriv=$(command -v setpriv)
     shift
     mount_userland "$root"
     for argument in "$PWD" "$repo" "$HOME" "$cache" "${TMPDIR:-/tmp}" "${PIP_CERT:-/}" "${PIP_CONFIG_FILE:-/}" \
@@ -99,7 +100,7 @@ stay_with() {  # COMMAND ...: in the sandbox of enter_sandbox; ends with its exi
     for signal in INT QUIT TERM; do [ -n "$(trap -p $signal)" ] || heeded+=,$signal; done  # not those of a nohup or &
     (
         trap '' INT QUIT TERM
-        exec setpriv --pdeathsig KILL "$bwrap" "${mounts[@]}" ${heeded:+env "--default-signal=${heeded#,}"} "$@"
+        exec "$setpriv" --pdeathsig KILL "$bwrap" "${mounts[@]}" ${heeded:+env "--default-signal=${heeded#,}"} "$@"
     ) <&0 &
     pid=$!
     trap 'hand_on INT' INT
@@ -114,14 +115,12 @@ stay_with() {  # COMMAND ...: in the sandbox of enter_sandbox; ends with its exi
 }
 
 hand_on() {  # SIGNAL: to what runs inside
-    local self child=
+    local self child= left=50
     heard=1
     read -ra self < /proc/self/stat
     [ "$1" != INT ] || [ "${self[4]}" != "${self[7]}" ] || return  # Ctrl-C: the terminal has sent it to all of us
-    for _ in {1..50}; do  # bubblewrap may be starting still
-        read -r child _ < "/proc/$pid/task/$pid/children" || kill -0 $pid || return
-        [ -z "$child" ] || break
-        sleep 0.1
+    while [ -z "$child" ] && [ $((left--)) -gt 0 ]; do  # it may just be starting
+        read -r child _ < "/proc/$pid/task/$pid/children" || [ -n "$child" ] || sleep 0.05
     done
-    kill -s "$1" "${child:-$pid}"
+    if [ -n "$child" ]; then kill -s "$1" "$child"; else kill -s KILL $pid; fi
 } 2> /dev/null

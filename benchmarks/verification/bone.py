@@ -67,13 +67,14 @@ def mesh(folder):
 
 def scenarios(folder):
     """The shipped vertebra scenarios, coarse, and the first picture of README.md."""
+    folder = Path(folder) / "scenarios"
     names = ("native", "loosened", "augmented_halo", "oversized_revision", "fenestrated")
     rows = []
     for result in compare([ROOT / f"scenarios/{name}.yaml" for name in names], out=folder, resolution="coarse").results():
         row = numbers(result)
         rows.append({"scenario": result.directory.name, "ratio to native": row["peak N"] / (rows[0]["peak N"] if rows else row["peak N"]), **row})
     write(HERE / "bone_scenarios", rows, "Shipped scenarios, coarse", notes(__file__))
-    pictures = [plt.imread(Path(folder) / name) for name in ("oversized_revision/figures/cut.png", "figures/curves.png")]
+    pictures = [plt.imread(folder / name) for name in ("oversized_revision/figures/cut.png", "figures/curves.png")]
     shapes = [picture.shape[1] / picture.shape[0] for picture in pictures]
     fig, axes = plt.subplots(1, 2, figsize=(15, 15 / sum(shapes)), width_ratios=shapes, layout="constrained")
     for ax, picture in zip(axes, pictures):
