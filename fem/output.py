@@ -37,11 +37,13 @@ def read_mesh(path):
 
 
 def write_curve(path, rows):
-    """Write the curve as CSV; called after every step so that an interrupted run keeps it."""
-    with open(path, "w", newline="") as f:
+    """Write the curve as CSV, whole: called after every step so that a run keeps it, whatever ends it."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    with open(temporary, "w", newline="") as f:
         writer = csv.DictWriter(f, fieldnames=list(rows[0]))
         writer.writeheader()
         writer.writerows({k: (f"{v:.9g}" if isinstance(v, float) else v) for k, v in r.items()} for r in rows)
+    temporary.rename(path)
 
 
 def append_json(path, record):
