@@ -14,9 +14,11 @@ from pydantic import ValidationError
 from scenarios import loader
 from scenarios.document import read_document
 from scenarios.loader import BadScenario, did_you_mean
+from scenarios.solve import ROOT
 from scenarios.study import Measured, Study
 from scenarios.study_rules import RULES
 
+SHIPPED = ROOT / "benchmarks" / "cadaveric" / "studies"
 LEAST = {"citation": "?", "role": "validation", "kind": "synthetic"}  # in place of what cannot be read, to judge the rest
 
 
@@ -46,8 +48,6 @@ def read(file):
     """Read and check the study `file` in full."""
     document = read_document(file)
     if Path(file).name == str(file) and not os.path.exists(file):  # a word: the name of a study that we ship
-        from scenarios.validation import SHIPPED
-
         names = sorted(shipped.stem for shipped in SHIPPED.glob("*.yaml"))
         shipped = f"; shipped studies: {', '.join(names)}{did_you_mean(Path(file).stem, names)}"
         document.problems = [replace(problem, message=problem.message + shipped) for problem in document.problems]

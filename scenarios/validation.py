@@ -20,12 +20,11 @@ from scenarios import solve as solver
 from scenarios.provenance import git_state, version
 from scenarios.result import WORDS
 from scenarios.shared import Shared
-from scenarios.solve import ROOT
 from scenarios.study import Case, arm_text
+from scenarios.study_loader import SHIPPED
 from scenarios.trouble import BadInput, Environment
 from scenarios.variation import varied
 
-SHIPPED = ROOT / "benchmarks" / "cadaveric" / "studies"
 SAMPLES = 4  # of an axisymmetric arm, which takes seconds; a solid one takes minutes, so it is sampled on request only
 RATIOS = "ratios"
 WORSE = 1.0  # percentage points by which a wrong model must miss more to be called worse
