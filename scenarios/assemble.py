@@ -156,12 +156,12 @@ def law_numbers(scenario):
     from materials.interface import BONES
     from materials.problem import problem as pose
 
-    regions = {"vertebra": BONES, "cylinder": ("trabecular",), "block": ("foam",)}[scenario.specimen.shape]
-    regions = (*regions, "halo", "cement", "cemented_bone")
+    solid = {"vertebra": BONES, "cylinder": ("trabecular",), "block": ("foam",)}[scenario.specimen.shape]
+    regions = (*solid, "halo", "cement", "cemented_bone")
     posed = pose(
         scenario.model,
         {name: number for number, name in enumerate(("screw", *regions))},
-        [f"screw_{name}" for name in regions] + [f"cement_{name}" for name in regions[:-3]],
+        [f"screw_{name}" for name in regions] + [f"cement_{name}" for name in solid],
         scenario.screw.diameter,
         scenario.screw.length,
         screw_material=scenario.screw.material,

@@ -7,10 +7,11 @@ import pytest
 
 import meshes
 from meshes.anatomy import ORDER, level
+from meshes.assembly import entry_radius
 from meshes.labmesh import REGIONS, cell_volumes
 from meshes.specimen import Broken, Cement, Fenestration, Halo, MeshError, Resolution, Screw, Vertebra
 from meshes.vertebra import VertebraShape
-from scenarios.protocol import way_in_bone
+from scenarios.protocol import breach, way_in_bone
 
 COARSE = Resolution(1.2, 2.0, 7.0, 8)
 FITS = {"T": Screw(4.0, 25.0, 2.0, 2.8), "L": Screw(6.5, 40.0, 2.75, 4.5), "S": Screw(6.5, 35.0, 2.75, 4.5)}
@@ -145,6 +146,24 @@ def test_a_screw_may_be_as_long_as_the_way_through_its_vertebra(name):
         meshes.build(Vertebra(name), Screw(thin, way - 4.0, 2.75, 4.5), None, None, COARSE, "threaded3d")
         with pytest.raises(MeshError, match="breaches"):
             meshes.build(Vertebra(name), Screw(thin, way, 2.75, 4.5), None, None, COARSE, "threaded3d")
+
+
+@pytest.mark.parametrize("name", ["T4", "T8", "T11", "L1", "L4"])
+def test_a_breach_is_told_before_meshing_where_the_mesher_would_find_it(name):
+    shape, told = VertebraShape(Vertebra(name)), []
+    for diameter in (4.0, 5.5, 7.0, 8.5):
+        try:
+            R, origin = shape.frame(entry_radius(diameter))
+        except MeshError:
+            with pytest.raises(MeshError, match="no flat entry"):
+                breach(Vertebra(name), diameter, 35.0)
+            continue
+        depths, radii = shape.clearance(R, origin, 35.0)
+        narrow = np.interp(np.linspace(0.5, 35.0, 200), depths, radii).min() - diameter / 2 - 0.3  # as meshes.core asks
+        if abs(narrow) > 0.1:
+            told.append(breach(Vertebra(name), diameter, 35.0) is not None)
+            assert told[-1] == (narrow < 0)
+    assert told
 
 
 def test_cement_round_the_tip_stays_behind_the_front_of_the_body():
