@@ -41,6 +41,11 @@ def number(value):
     return f"{value:.6g}"
 
 
+def mm(value):
+    """A length as a sentence gives it: '6.5 mm', to hundredths."""
+    return f"{number(round(value, 2))} mm"
+
+
 @cache
 def _registry():
     from pint import UnitRegistry
