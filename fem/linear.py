@@ -1,10 +1,11 @@
 """The linear solver: CG with a two-level p-multigrid that stays frozen while it works.
 
 Fine level: the quadratic elements, smoothed by Chebyshev over 3x3 node blocks. Coarse level: the same cells with linear
-elements (Galerkin), an eighth of the unknowns, factorised by MUMPS. It knows rigid bodies, opened contact and the
+elements (Galerkin), an eighth of the unknowns, factorised by CHOLMOD. It knows rigid bodies, opened contact and the
 contrast of titanium and halo exactly, which algebraic multigrid has to guess: when this was chosen, a plastic pullout
 matrix of 219 000 unknowns took 13 iterations and 1.5 s, GAMG with SOR 17 and 3.0 s (two ranks, relative 1e-2).
-The matrix is kept as its upper half: products with it are bound by memory, and a block of cycles takes a third less time.
+The matrix is kept in 3x3 blocks, whole: its upper half alone is less to read, but PETSc has no inverted diagonal blocks of that, and
+converting it for the smoother in each solve took 8 % of a solution on one rank and half of it on two.
 Axisymmetric problems are small and go to the direct solver. A solution whose PETSc reason is negative is never used.
 
 Tried and no faster: Chebyshev of degree 1, 3, 4 and 6, block Gauss-Seidel in single precision, a residual of 0.1. Nearly all of the
@@ -36,7 +37,7 @@ class LinearSolver:
         self.direct = model.dim == 2
         self.rtol = rtol
         self.setups = 0
-        self.ksp = self._coarse = self._whole = None
+        self.ksp = self._coarse = None
         if not self.direct:
             self._scale = model.diagonal_scale
             self._prolongation = prolongation(model)
@@ -45,15 +46,16 @@ class LinearSolver:
     def forget(self):
         """Start anew: nothing that was solved before has a part in what comes, so that a resumed run repeats it exactly."""
         self._base = None
-        for old in (self.ksp, self._coarse, self._whole):
+        for old in (self.ksp, self._coarse):
             if old is not None:
                 old.destroy()
-        self._coarse = self._whole = None
+        self._coarse = None
         self.ksp = PETSc.KSP().create(self.A.comm)
         self.ksp.setOperators(self.A)
         if self.direct:
+            self.A.setOption(PETSc.Mat.Option.SPD, True)
             self.ksp.setType("preonly")
-            _factorise(self.ksp.getPC())
+            _factorise(self.ksp.getPC(), "mumps")
             return
         self.ksp.setType("cg")
         self.ksp.setNormType(PETSc.KSP.NormType.UNPRECONDITIONED)
@@ -68,7 +70,9 @@ class LinearSolver:
 
     def _rebuild(self):
         """Coarse matrix and its factors from the present A."""
-        coarse = self._whole.ptap(self._prolongation)
+        pointwise = self.A.convert("aij", PETSc.Mat())  # PtAP is not there for blocks
+        coarse = pointwise.ptap(self._prolongation)
+        pointwise.destroy()
         diagonal = coarse.getDiagonal()
         empty = diagonal.array == 0.0  # prescribed vertices
         if self.A.comm.tompi4py().allreduce(int(empty.sum())):
@@ -84,32 +88,25 @@ class LinearSolver:
         self._coarse = coarse
         solver.setType("preonly")
         if self.A.comm.size == 1:
-            _factorise(solver.getPC())
-        else:  # each rank for itself: MUMPS on several ranks does not repeat itself to the last digit
+            _factorise(solver.getPC(), "cholmod")
+        else:  # each rank for itself: factors that are shared out do not repeat themselves to the last digit
             pc = solver.getPC()
             pc.setType("redundant")
             options = PETSc.Options()
             options["mg_coarse_redundant_ksp_type"] = "preonly"
             options["mg_coarse_redundant_pc_type"] = "cholesky"
-            options["mg_coarse_redundant_pc_factor_mat_solver_type"] = "mumps"
+            options["mg_coarse_redundant_pc_factor_mat_solver_type"] = "cholmod"
             pc.setFromOptions()
         largest = 1.1 * self._largest_eigenvalue()
         PETSc.Options()["mg_levels_1_ksp_chebyshev_eigenvalues"] = f"{0.1 * largest:.16e},{largest:.16e}"
         self.ksp.getPC().getMGSmoother(1).setFromOptions()
         self.setups += 1
 
-    def _open(self):
-        """Both halves of the present A, which products of matrices and the smoother's blocks of the diagonal need."""
-        if self._whole is not None:
-            self._whole.destroy()
-        self._whole = self.A.convert("aij", PETSc.Mat())
-        self.ksp.getPC().getMGSmoother(1).setOperators(self.A, self._whole)
-
     def _largest_eigenvalue(self):
         """Of A under its inverted 3x3 diagonal blocks, by power iterations from a fixed vector.
 
         PETSc estimates it from noise that no two solvers of a process share: a resumed run would differ in the tenth digit."""
-        blocks = self._whole.invertBlockDiagonal()
+        blocks = self.A.invertBlockDiagonal()
         v, w = self.A.createVecs()
         first, last = self.A.getOwnershipRange()
         v.array[:] = np.sin(np.arange(first, last) ** 2.0)
@@ -136,12 +133,13 @@ class LinearSolver:
             self.ksp.solve(b, x)
             self.setups += 1
             return 1 if self.ksp.getConvergedReason() > 0 else -1
-        self._open()
+        self.A.zeroRows([])  # none: but without it PETSc 3.22 gives the smoother the inverted diagonal blocks of an earlier A
         self.ksp.setTolerances(rtol=self.rtol, max_it=ITERATIONS)
         fresh = self._base is None
         if fresh:
             self._rebuild()
         self.ksp.getPC().setReusePreconditioner(not fresh)
+        self.ksp.getPC().getMGSmoother(1).setOperators(self.A, self.A)  # to be set up anew
         self.ksp.solve(b, x)
         its, reason = self.ksp.getIterationNumber(), self.ksp.getConvergedReason()
         if reason < 0 and not fresh:
@@ -154,9 +152,9 @@ class LinearSolver:
         return its if reason > 0 else -1
 
 
-def _factorise(pc):
+def _factorise(pc, package):
     pc.setType("cholesky")
-    pc.setFactorSolverType("mumps")
+    pc.setFactorSolverType(package)
 
 
 def prolongation(model):
