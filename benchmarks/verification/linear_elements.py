@@ -40,7 +40,6 @@ class CoarseSolver(LinearSolver):
         super().__init__(model, **options)
 
     def solve(self, b, x):
-        self._open()
         self._rebuild()
         P = self._prolongation
         right = P.createVecRight()
