@@ -2,6 +2,8 @@
 
 import signal
 
+from standin import bench, toggling  # noqa: F401  fixtures
+
 
 def pytest_configure():
     """A shell's background job ignores Ctrl-C, and so would every program that the tests start and interrupt."""

@@ -1,15 +1,10 @@
-"""How runs are kept and carried on: with a stand-in for mesher and solver."""
+"""How runs are kept and carried on, with a stand-in for mesher and solver; how they end early is in test_interruptions.py."""
 
 import errno
 import json
 import os
 from pathlib import Path
-import signal
 import subprocess
-import sys
-import threading
-import time
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,47 +14,11 @@ import meshes
 from meshes import specimen as lab
 from meshes.labmesh import LabMesh
 import scenarios
-from scenarios import cli, credibility, provenance, resultdir, runner, shared, solve
+from scenarios import credibility, provenance, resultdir, runner, shared
 from scenarios.loader import load
 from scenarios.result import Comparison, Result
-from scenarios.trouble import BadInput, Environment
-
-ROOT = Path(__file__).resolve().parent.parent
-CYLINDER = ROOT / "scenarios" / "cylinder_native.yaml"
-HEAD = "import json, os, signal, sys, time; d = sys.argv[1]\n"
-STEPS = """
-def step(i, f, u, p):
-    with open(d + "/curve.csv", "a") as c:
-        c.write(("step,displacement_mm,force_N\\n" if i == 1 else "") + f"{i},{u},{f}\\n")
-    print(json.dumps(dict(step=i, force_N=f, displacement_mm=u, progress=p, seconds=1.0 * i)), flush=True)
-step(1, 100.0, 0.02, 0.1); step(2, 200.0, 0.04, 0.2); step(3, 150.0, 0.06, 0.3)
-"""
-DONE = """
-pull = dict(kind="pullout", peak_force_N=200.0, displacement_at_peak_mm=0.04, stiffness_N_per_mm=5000.0, steps=3)
-open(d + "/outcome.json", "w").write(json.dumps(dict(status="completed", reason="the force fell 20 %", step=pull)))
-"""
-
-
-@pytest.fixture
-def bench(tmp_path, monkeypatch):
-    """A working directory in which a run takes no time; bench(code) sets what the solver does."""
-    points = np.array([[0.0, 0], [1, 0], [1, 1], [0, 1], [2, 0], [2, 1]])
-    cells = np.array([[0, 1, 2], [0, 2, 3], [1, 4, 5], [1, 5, 2]])
-    monkeypatch.setattr(meshes, "build", lambda *_: LabMesh(points, cells, np.array([1, 1, 2, 2]), info={"insertion_depth_mm": 20.0}), raising=False)
-    monkeypatch.setattr(runner, "serially", lambda *_: "")
-    monkeypatch.chdir(tmp_path)
-
-    def set_solver(code):
-        monkeypatch.setattr(solve, "command", lambda directory, _: [sys.executable, "-c", HEAD + code, str(directory)])
-
-    set_solver(STEPS + DONE)
-    return set_solver
-
-
-
-
-def names(directory):
-    return {file.name for file in Path(directory).iterdir()}
+from scenarios.trouble import BadInput
+from standin import CYLINDER, DONE, RESCUE, ROOT, STEPS, command, names
 
 
 def test_a_completed_run(bench, tmp_path):
@@ -84,14 +43,6 @@ def test_a_run_replaces_an_earlier_result(bench):
     (first.directory / "note.txt").write_text("old")
     assert "note.txt" not in names(scenarios.run(CYLINDER, out="here").directory)
     assert names(".") == {"here"}
-
-
-def command(monkeypatch, *words):
-    """Exit code of `halofix WORDS`."""
-    monkeypatch.setattr(sys, "argv", ["halofix", *map(str, words)])
-    with pytest.raises(SystemExit) as stop:
-        cli.main()
-    return stop.value.code or 0
 
 
 @pytest.mark.parametrize("words", [("run", CYLINDER), ("compare", CYLINDER), ("mesh", CYLINDER), ("credibility", "there")])
@@ -242,101 +193,6 @@ def test_disagreeing_ranks_are_the_environment(bench):
     assert (result.status, result.exit_code) == ("failed", 4) and result.reason.startswith("2 MPI ranks")
 
 
-@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_run_keeps_its_curve(bench, sign):
-    bench(STEPS + "time.sleep(60)")
-    begun = time.monotonic()
-    threading.Timer(0.0, lambda: (wait_for_curve(), os.kill(os.getpid(), sign))).start()
-    result = scenarios.run(CYLINDER, out="here")
-    assert (result.status, result.exit_code, len(result.curve)) == ("partial", 3, 3)
-    assert result.reason == "interrupted at 0.060 mm and 150 N" and time.monotonic() - begun < 20
-    assert names(".") == {"here"}
-
-
-SLOW_TO_END = STEPS + "signal.signal(signal.SIGTERM, lambda *_: (time.sleep(%s), sys.exit(1))); time.sleep(60)"
-
-
-@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
-def test_a_second_signal_changes_no_verdict(bench, second):
-    """Ctrl-C comes from the terminal, SIGTERM from the launcher or the batch system as well."""
-    bench(SLOW_TO_END % 0.5)
-
-    def both():
-        wait_for_curve()
-        os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(0.2)
-        os.kill(os.getpid(), second)
-
-    (thread := threading.Thread(target=both)).start()
-    result = scenarios.run(CYLINDER, out="here")
-    thread.join()
-    assert (result.status, result.exit_code) == ("partial", 3) and result.reason == "interrupted at 0.060 mm and 150 N"
-    assert "to go on: ./halofix run --resume here" in result.text() and names(".") == {"here"}
-
-
-def test_a_second_ctrl_c_ends_a_solver_that_does_not_stop(bench):
-    bench(SLOW_TO_END % 60)
-
-    def twice():
-        wait_for_curve()
-        os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(solve.TOGETHER + 0.2)
-        os.kill(os.getpid(), signal.SIGINT)
-
-    (thread := threading.Thread(target=twice)).start()
-    begun = time.monotonic()
-    result = scenarios.run(CYLINDER, out="here")
-    thread.join()
-    assert result.reason == "interrupted at 0.060 mm and 150 N" and time.monotonic() - begun < solve.GRACE
-
-
-def test_ctrl_c_while_the_report_is_written(bench, monkeypatch, capsys):
-    """What was computed is kept; the command line says how to go on, and has the exit code of what stopped short."""
-    with monkeypatch.context() as interrupting:
-        interrupting.setattr(runner, "write_report", lambda _: os.kill(os.getpid(), signal.SIGTERM))
-        code = command(interrupting, "run", CYLINDER, "--out", "here")
-    said = capsys.readouterr().err
-    assert code == 3 and "to go on: ./halofix run --resume here\nhalofix: interrupted\n" in said
-    bench(DONE)
-    assert runner.resume("here").status == "completed" and names(".") == {"here"}
-
-
-def test_ctrl_c_while_a_comparison_is_reported(bench, monkeypatch, capsys):
-    reports = iter([lambda: "", lambda: os.kill(os.getpid(), signal.SIGINT)])  # of the run, of the comparison
-    monkeypatch.setattr(runner, "write_report", lambda _: next(reports)())
-    assert command(monkeypatch, "compare", CYLINDER, "--out", "here") == 3
-    assert "to write their report: ./halofix report here" in capsys.readouterr().err and len(Comparison("here").results()) == 1
-
-
-def test_ctrl_c_while_the_mesh_is_made(bench, monkeypatch, capsys):
-    monkeypatch.setattr(meshes, "build", lambda *_: os.kill(os.getpid(), signal.SIGINT))
-    code = command(monkeypatch, "run", CYLINDER, "--out", "here")
-    said = capsys.readouterr().out
-    assert code == 3 and "failed, interrupted before the load was applied" in said and "run --resume here" in said
-
-
-@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
-def test_a_process_forked_meanwhile_is_ended_as_any_other():
-    here, there = os.pipe()
-    with solve.terminable():
-        child = os.fork()
-        if child == 0:
-            os.write(there, b"!")
-            time.sleep(60)
-            os._exit(0)
-        os.read(here, 1)
-        os.kill(child, signal.SIGTERM)
-        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGTERM
-
-
-def wait_for_curve():
-    for _ in range(1000):
-        if any(f.read_text().count("\n") == 4 for f in Path(".").glob(".here.*/curve.csv")):
-            break
-        time.sleep(0.01)
-    time.sleep(0.1)
-
-
 def test_a_geometry_that_cannot_be_made_is_bad_input(bench, monkeypatch):
     def refuse(*_):
         raise lab.MeshError("the halo breaks through the pedicle; make it thinner")
@@ -352,81 +208,6 @@ def test_a_defect_of_ours_is_recorded(bench, monkeypatch):
     result = scenarios.run(CYLINDER, out="here")
     assert result.status == "failed" and "ZeroDivisionError" in result.reason
     assert "Traceback" in (result.directory / "run.log").read_text()
-
-
-def no_room():
-    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-def no_space(name, monkeypatch):
-    """The disk is full when a file of this name is to be written."""
-    write = runner.files.replace
-
-    def replace(file, text):
-        if file.name == name:
-            no_room()
-        write(file, text)
-
-    monkeypatch.setattr(runner.files, "replace", replace)
-
-
-def test_a_full_disk_keeps_what_was_computed(bench, monkeypatch, capsys):
-    """Not even the summary can be written: the working directory stays, and the run goes on from it."""
-    bench(STEPS + "sys.exit('OSError: no space left')")
-    with monkeypatch.context() as full:
-        no_space("result.json", full)
-        with pytest.raises(Environment, match="at 0.060 mm and 150 N; the result cannot be written .No space left"):
-            scenarios.run(CYLINDER, out="here")
-    assert "to go on: ./halofix run --resume here" in capsys.readouterr().err
-    (kept,) = Path(".").glob(".here.*.tmp")
-    assert (kept / "curve.csv").read_text().count("\n") == 4
-    bench(DONE)
-    result = runner.resume("here")
-    assert result.status == "completed" and len(result.curve) == 3 and names(".") == {"here"}
-
-
-def test_a_solver_that_fills_the_disk(bench, monkeypatch):
-    """It dies without a word over a state that is half written; the report finds no room either."""
-    usage = SimpleNamespace(free=0)
-    monkeypatch.setattr(runner.shutil, "disk_usage", lambda _: usage)
-    monkeypatch.setattr(runner, "write_report", lambda _: no_space("provenance.json", monkeypatch))
-    bench(STEPS + "open(d + '/checkpoint.tmp.npz', 'w').write('half'); sys.exit(1)")
-    result = scenarios.run(CYLINDER, out="here")
-    assert result.status == "partial" and "no space is left on the disk at 0.060 mm and 150 N" in result.reason
-    assert "checkpoint.tmp.npz" not in names("here") and "provenance.json" in names("here")
-
-
-def test_a_file_that_finds_no_room_leaves_the_old_one(tmp_path, monkeypatch):
-    (file := tmp_path / "result.json").write_text("old")
-    monkeypatch.setattr(Path, "rename", lambda *_: no_room())
-    with pytest.raises(OSError, match="No space"):
-        runner.files.replace(file, "new")
-    assert file.read_text() == "old" and names(tmp_path) == {"result.json"}
-
-
-def test_a_full_disk_while_a_step_is_prepared(toggling, monkeypatch):
-    """The cycling before it is a result; the run says where it stopped, and that the machine is at fault."""
-    file, _ = toggling
-    prepare = runner._prepare
-
-    def full(path, scenario, stage, directory, how):
-        if stage.folder == "4-cycle":
-            (directory / "run.log").mkdir()  # it cannot be written either
-            no_room()
-        prepare(path, scenario, stage, directory, how)
-
-    monkeypatch.setattr(runner, "_prepare", full)
-    result = scenarios.run(file)
-    assert (result.status, result.exit_code, result.load_at_loosening_N) == ("partial", 4, 190.0)
-    assert result.reason == "No space left on device before the first step of the cycle"
-
-
-def test_what_was_never_given_to_the_solver_leaves_nothing(bench, monkeypatch):
-    no_space("problem.json", monkeypatch)
-    no_space("result.json", monkeypatch)
-    with pytest.raises(Environment, match="before the first step of the pullout; the result cannot be written"):
-        scenarios.run(CYLINDER, out="here")
-    assert not names(".")
 
 
 def test_compare_goes_on_past_a_failure(bench, tmp_path, capsys):
@@ -447,56 +228,6 @@ def test_compare_goes_on_past_a_failure(bench, tmp_path, capsys):
 
 
 # -- several solved steps ----------------------------------------------------------------------------------------------
-
-RESCUE = """
-name: toggled
-specimen: {shape: cylinder, diameter: 30 mm, length: 40 mm, bmd: 70 mg/cm^3}
-screw: {diameter: 6.5 mm, length: 30 mm, pitch: 2.75 mm, core_diameter: 4.5 mm}
-protocol:
-  - insert: {}
-  - cycle: {preset: weiser}
-  - augment: {volume: 2 ml, target: halo}
-  - cycle: {preset: weiser, lever_arm: 12 mm}
-  - pullout: {}
-"""
-# what the solver leaves of a cyclic step, and of a pullout; it is told to fail in the folder that a file `fail` names
-SOLVER = r"""
-import meshio, numpy as np
-kind = "cycle" if d.endswith("cycle") else "pullout"
-fail = os.path.join(os.environ["BENCH"], "fail")
-if kind == "cycle":
-    with open(d + "/cycles.csv", "w") as c:
-        c.write("cycles,peak_load_N,head_displacement_mm,angle_deg,axial_displacement_mm,halo_volume_mm3\n900,190,5.4,9,0.2,100\n")
-    halo = dict(z_mm=[-29, -15, -1], threshold=0.5, snapshots=[dict(cycles=900, thickness_mm=[0.8, 0.3, 1.1])])
-    open(d + "/halo.json", "w").write(json.dumps(halo))
-    with np.load(d + "/mesh.npz") as mesh:
-        points, cells = mesh["points"], mesh["cells"]
-    meshio.Mesh(points, [("tetra", cells)], {"displacement": 0 * points}, {"damage": [[0.9, 0.4, 0.6]]}).write(d + "/state.vtu")
-open(os.path.join(os.environ["BENCH"], "solved"), "a").write(os.path.basename(d) + " ")
-if os.path.exists(fail) and open(fail).read() == os.path.basename(d):
-    os.kill(os.getpid(), signal.SIGKILL)
-open(d + "/end.npz", "w").write("state")
-step = dict(kind=kind, loosened=True, cycles_to_loosening=900.0, load_at_loosening_N=190.0) if kind == "cycle" else \
-    dict(kind=kind, peak_force_N=300.0, displacement_at_peak_mm=0.3, force_at_end_N=240.0, displacement_at_end_mm=1.0)
-outcome = dict(status="completed", reason="loose", step=step, seconds_total=10.0, newton_iterations=5, memory_MiB=100)
-open(d + "/outcome.json", "w").write(json.dumps(outcome))
-"""
-
-
-@pytest.fixture
-def toggling(bench, tmp_path, monkeypatch):
-    """The scenario file of a rescue whose solver is a stand-in; halos and cement that the mesher is asked for are listed."""
-    monkeypatch.setenv("BENCH", str(tmp_path))
-    asked = []
-    points = np.array([[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 1], [0, 0, -1]])
-    cells = np.array([[0, 1, 2, 3], [1, 4, 2, 3], [0, 2, 1, 5]])
-    mesh = LabMesh(points, cells, np.array([1, 2, 2]), info={"insertion_depth_mm": 30.0})
-    monkeypatch.setattr(meshes, "build", lambda *a: asked.append(a) or mesh)
-    bench(SOLVER)
-    file = tmp_path / "toggled.yaml"
-    file.write_text(RESCUE)
-    return file, asked
-
 
 def test_each_solved_step_has_a_folder_and_starts_where_the_last_one_ended(toggling):
     file, asked = toggling
