@@ -50,7 +50,7 @@ def test_shipped_scenarios_are_valid_and_explained(file):
 
 def test_shipped_scenarios_are_the_lab_series():
     series = "native loosened augmented_halo oversized_revision fenestrated foam_f543 cylinder_native"
-    series += " toggle_native toggle_augmented rescue revise_plus1 revise_plus2"
+    series += " toggle_native toggle_augmented rescue revise_plus1 revise_plus2 revise_early"
     assert set(series.split()) <= {file.stem for file in SHIPPED}
 
 

@@ -79,7 +79,7 @@ def arms(options):
 def revision(options):
     """A screw cycled to loosening, a thicker one in its hole cycled to loosening, and its pullout."""
     rows = []
-    for name, more in (("revise_plus1", "+1 mm"), ("revise_plus2", "+2 mm")):
+    for name, more in (("revise_plus1", "+1 mm"), ("revise_plus2", "+2 mm"), ("revise_early", "changed at 2 mm, +2 mm")):
         result = carried_out(name, options)
         first, second = cycles(result)
         if not rows:
