@@ -100,6 +100,7 @@ class Model:
         self.interface = self._make_interface(problem["interfaces"])
         self.cortex = self._make_cortex(problem.get("cortex"))
         self.grip = Grip(self) if guided else Actuator(self, loading["direction"], loading.get("ahead_mm", 0.0))
+        self._elastic = None
         self.renew()
         # in this order: PETSc 3.22 gives duplicates of blocks, and blocks that it has hashed, products at half the speed
         self.A, self._elastic = self._elastic, self._elastic.duplicate(copy=True)
@@ -198,7 +199,11 @@ class Model:
         for i in fixed:
             A.setValue(start + i, start + i, self.diagonal_scale, addv=PETSc.InsertMode.ADD_VALUES)
         A.assemble()
-        return A.convert("aij", PETSc.Mat()).convert(MATRIX[dim], PETSc.Mat())
+        pointwise = A.convert("aij", PETSc.Mat())
+        found = pointwise.convert(MATRIX[dim], PETSc.Mat())
+        A.destroy()  # on several ranks Python's garbage collector leaves them in memory
+        pointwise.destroy()
+        return found
 
     def _add_cells(self, A, cells, elastic=False, kept=0.0, unloading=False):
         q = self.quadrature
@@ -225,6 +230,8 @@ class Model:
     def renew(self):
         """Build the elastic matrix for the damage that the bone has now: what a step changes is added to it."""
         self._initial = self.integrity.copy()
+        if self._elastic is not None:
+            self._elastic.destroy()
         self._elastic = self._assemble_elastic()
 
     # ---- forces -------------------------------------------------------------------------------------------------
