@@ -449,7 +449,7 @@ class Cycle:
                # at the peaks of reference cycles, not the slip since the beginning that any peak has
                **dict.fromkeys(("stiffness_N_per_mm", "stiffness_loss", "micromotion_um", "micromotion_end_um")),
                "unloaded": self.unloaded, "blocks": len(self.blocks.rows), "newton_iterations": self.march.newton,
-               "linear_iterations": self.march.linear, "cutbacks": self.march.cutbacks,
+               "linear_iterations": self.march.linear, "cutbacks": self.march.cutbacks, "snaps": self.march.snaps,
                "stopped_because": self.reason, "failure_confirmed": self.confirmed}
         if self.strained:
             out |= {"small_strain_until_mm": self.strained[0], "small_strain_until_cycles": self.strained[1]}

@@ -15,7 +15,7 @@ DRIVE_STEP = 0.01, 0.05, 0.25  # mm, at least; of the displacement; mm, at most:
 DRIVEN = 0.3, 0.5  # of the displacement; mm, at least: way of a drive on which the screw must find the load again
 PAST_PEAK = 0.97  # of its largest force: there a drive ends
 PUSH_STEP = 0.02, 0.25  # mm, first and largest step of a push
-UNLOADING_STEP = 0.05, 0.25, 40  # mm, first and largest step back; most attempts
+UNLOADING_STEP = 0.05, 0.25, 60  # mm, first and largest step back; most attempts
 LET_GO, NEVER_PAST = 0.1, 0.7  # of the load at the end: with less left the head is let go; of the way to no load: longest step
 
 
@@ -64,7 +64,7 @@ class LoadPath:
         size = max(DRIVE_STEP[0], DRIVE_STEP[1] * began)
         end = min(began + max(DRIVEN[0] * began, DRIVEN[1]), max(limit or np.inf, began + DRIVEN[1]))
         while size > SMALLEST and grip.displacement() < end and grip.force() >= PAST_PEAK * highest:
-            outcome = march.attempt(size, lambda: grip.drive(size))
+            outcome = march.attempt(size, lambda: grip.drive(size), smallest=SMALLEST)
             if not outcome.converged:
                 size *= 0.5
                 continue
@@ -89,7 +89,7 @@ class LoadPath:
         size, largest = PUSH_STEP
         while (left := end - grip.displacement()) > SMALLEST:
             size = min(size, left)
-            outcome = march.attempt(size, lambda: grip.drive(size))
+            outcome = march.attempt(size, lambda: grip.drive(size), smallest=SMALLEST)
             if not outcome.converged:
                 size *= 0.5
                 if size < max(smallest * grip.displacement(), SMALLEST):
@@ -119,7 +119,7 @@ class LoadPath:
         size, rest = UNLOADING_STEP[0], LET_GO * grip.force()
         for _ in range(UNLOADING_STEP[2]):
             before = grip.force()
-            outcome = march.attempt(size, lambda: grip.drive(-size), floor=floor)
+            outcome = march.attempt(size, lambda: grip.drive(-size), floor=floor, smallest=SMALLEST)
             if not outcome.converged:
                 size *= 0.5
                 continue

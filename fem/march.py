@@ -19,7 +19,7 @@ class March:
 
     def __init__(self, model, solver, clock, grip):
         self.model, self.solver, self.clock, self.grip = model, solver, clock, grip
-        self.newton = self.linear = self.cutbacks = 0
+        self.newton = self.linear = self.cutbacks = self.snaps = 0
         self.work = self.plastic = self.damaged = self.friction = self.bond = 0.0
         self.damage_step = 0.0  # largest growth of tearing damage in the last increment
         self.begin()
@@ -44,7 +44,7 @@ class March:
             setattr(self, name, value)
 
     ARRAYS = {"velocity": "node", "last_tear": "cell", "_stress": "cell", "_Y": "cell", "_carried": "cell", "_traction": "point"}
-    NUMBERS = (*BOOK, "initially_stored", "stored", "_force", "_stroke", "previous", "newton", "linear", "cutbacks")
+    NUMBERS = (*BOOK, "initially_stored", "stored", "_force", "_stroke", "previous", "newton", "linear", "cutbacks", "snaps")
 
     def memory(self):
         """(numbers, {name: (array, kind)}) from which `recall` goes on."""
@@ -88,10 +88,12 @@ class March:
         """(work - stored - dissipated) / work."""
         return (self.work - (self.stored - self.initially_stored) - self.dissipated) / self.work if self.work else 0.0
 
-    def attempt(self, size, move, fatigue=None, floor=FLOOR):
+    def attempt(self, size, move, fatigue=None, floor=FLOOR, smallest=0.0):
         """Try one increment: `move()` tells the grip, `size` scales the predictor (any measure of the path).
 
         fatigue: `fem.fatigue.Jump` with the damage and ratchet strain that the increment brings, or None; floor: see `fem.newton.solve`.
+        smallest: size of steps that are not halved any more: bone that tears in one of them as much as makes longer ones be repeated snaps,
+        and no step is short enough for it; the increment counts, as the next do until no more tears.
         Returns the `fem.newton.Outcome`; if it has converged everything is committed, else everything is as before.
         """
         m = self.model
@@ -121,7 +123,8 @@ class March:
             with self.clock("damage"):
                 new = m.damage.predict(m.tear_step)
             self.damage_step = self.largest(new - m.damage.tearing)
-            if self.damage_step > REJECT_DAMAGE_STEP:
+            snaps = self.damage_step > REJECT_DAMAGE_STEP
+            if snaps and 0.5 * size >= smallest:
                 outcome.converged, outcome.reason = False, f"damage grows by {self.damage_step:.2f} in one step"
         if not outcome.converged:
             self.cutbacks += 1
@@ -138,6 +141,9 @@ class March:
             m.damage.fatigue = fatigue.bone
         self.last_tear, self.previous = m.tear_step.copy(), size
         self.velocity = (nodes - before) / size
+        if snaps:
+            self.snaps += 1
+            self.turn()
         return outcome
 
     def _book(self, eps_p):

@@ -38,7 +38,7 @@ class Pullout:
             self._record()
         while True:
             size = min(self.increment, limit - grip.travel)
-            outcome = march.attempt(size, lambda: grip.pull(size, rigidly=march.velocity is None))
+            outcome = march.attempt(size, lambda: grip.pull(size, rigidly=march.velocity is None), smallest=SMALLEST)
             if not outcome.converged:
                 self.increment = 0.5 * size
                 if self.increment < SMALLEST:
@@ -117,7 +117,7 @@ class Pullout:
                "energy_to_peak_N_mm": float(np.interp(top, u, self.curve.column("external_work_N_mm"))),
                "force_at_end_N": float(f[-1]), "displacement_at_end_mm": float(u[-1]),
                "force_dropped": bool(f[-1] < f[k]), "steps": len(f) - 1, "newton_iterations": self.march.newton,
-               "linear_iterations": self.march.linear, "cutbacks": self.march.cutbacks, "stopped_because": self.reason}
+               "linear_iterations": self.march.linear, "cutbacks": self.march.cutbacks, "snaps": self.march.snaps, "stopped_because": self.reason}
         stiffness = secant_stiffness(u, f)
         if k > 0 and f[k] > 0.0:
             out["stiffness_N_per_mm"] = stiffness

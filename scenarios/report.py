@@ -21,6 +21,7 @@ QUALITY = (
     ("newton_iterations", "Newton iterations", ",.0f"),
     ("linear_iterations", "linear iterations", ",.0f"),
     ("cutbacks", "steps repeated with half the increment", ",.0f"),
+    ("snaps", "steps in which bone gave way at once", ",.0f"),
     ("ranks", "processes", ".0f"),
     ("seconds_total", "seconds", ",.0f"),
     ("memory_MiB", "memory (MiB)", ",.0f"),

@@ -26,7 +26,7 @@ def test_a_head_that_cannot_be_let_go_is_driven_further_back(bearable, released)
     pressed, floors, head = [], set(), SimpleNamespace(u=2.0)
     grip = SimpleNamespace(force=lambda: 100.0 * head.u, drive=lambda amount: ("drive", amount), press=lambda load: ("press", load))
 
-    def attempt(size, move, floor):
+    def attempt(size, move, floor, smallest=0.0):
         floors.add(floor)
         what, amount = move()
         if what == "press":
