@@ -418,6 +418,15 @@ def test_an_interrupted_sweep_keeps_its_cases_and_goes_on(base, tmp_path):
     assert engine.status(out).exit_code == 0
 
 
+@pytest.mark.parametrize("more, expected", [("", 1), ("resolution: standard", 3), ("ranks: 2", 2)])
+def test_cases_at_coarse_are_solved_on_one_rank_each(more, expected, tmp_path, monkeypatch):
+    """native.yaml is coarse; solid cases at standard run on as many as usual, and all on what the file says."""
+    monkeypatch.setattr(solve, "usual_ranks", lambda model: 3)
+    file = tmp_path / "sweep.yaml"
+    file.write_text(f"scenario: {ROOT / 'scenarios' / 'native.yaml'}\nparameters: {{specimen.bmd: [60 mg/cm^3]}}\ndesign: grid\n{more}\n")
+    assert plan.made(file).ranks == expected
+
+
 def test_a_retry_that_cannot_start_takes_nothing_away(base, tmp_path):
     out = tmp_path / "out"
     sweep = made(tmp_path, {"specimen.bmd": "[60 mg/cm^3]"}, "grid", "ranks: 2")

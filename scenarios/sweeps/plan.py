@@ -131,9 +131,11 @@ def made(file, ranks=None):
     if document.problems:
         raise _bad(file, document)
     size = sweep.batch or ceil(len(cases) / JOBS)
+    # more cases at once gain more than more ranks a case, but a finer solid one fills the memory of several cores
+    usual = 1 if (sweep.resolution or base.scenario.resolution) == "coarse" else solver.usual_ranks(base.scenario.model)
     return Plan(
         sweep.name or file.stem, sweep.design.kind, tuple(parameters), outputs, tuple(rows), cases,
-        _batches(cases, size), ranks or sweep.ranks or solver.usual_ranks(base.scenario.model), sweep.resolution, sweep.keep,
+        _batches(cases, size), ranks or sweep.ranks or usual, sweep.resolution, sweep.keep,
         base.text, document.text,
     )
 
