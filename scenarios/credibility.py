@@ -197,7 +197,7 @@ def model_form(evidence):
                     file,
                 )
     if not found:
-        yield "no deliberately wrong model was compared; `./halofix validate --ablation` does", None
+        yield "no deliberately wrong model was compared; `./halofix validate --no-run` does, with the runs that are published, or `--ablation` with new ones", None
     if (theory := ROOT / "fem" / "THEORY.md").exists():
         yield "equations, their sources and limits are written down", theory
 
@@ -360,7 +360,7 @@ def none(sentence):
     return find
 
 
-NOT_COMPARED = "no measured data were compared; `./halofix validate` does"
+NOT_COMPARED = "no measured data were compared; `./halofix validate --no-run` does, with the runs that are published"
 SENSITIVITY = ROOT / "benchmarks" / "sensitivity"
 CODE = _checks("manufactured", "closed_forms", missing="no known solution; `./halofix verify` solves one")
 POINTWISE = none("damage and contact are verified at points and on patches; the manufactured solutions are elastic and plastic, without them")
