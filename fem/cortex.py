@@ -3,7 +3,8 @@
 Cortex is about 0.35 mm thin (Silva 1994), a hundredth of the specimen: bending of so thin a shell on a continuum adds
 nothing measurable, its membrane forces do. Von Mises plasticity without hardening in plane stress (Simo and Taylor 1986);
 beyond an equivalent plastic strain in tension and shear of `FRACTURE_ONSET` the shell tears and has lost its force after another
-`FRACTURE_RANGE`. Like the damage of the bone below it, tearing is extrapolated and fixed within a step. Under cyclic load the shell
+`FRACTURE_RANGE`. Like the damage of the bone below it, tearing is extrapolated and fixed within a step; a step that tears much more is
+repeated with it. Under cyclic load the shell
 tires by the law of bone (`fem.fatigue`).
 """
 
@@ -230,8 +231,16 @@ class Cortex:
 
     def foresee(self, ratio):
         """Set the tearing of the next step from the plastic strain it will reach if it grows as in the last one."""
-        strain = self.strain + ratio * self._grown
-        self.torn = np.clip((strain - FRACTURE_ONSET) / FRACTURE_RANGE, 0.0, 1.0)
+        self.torn = _torn(self.strain + ratio * self._grown)
+        self._combine()
+
+    def lag(self):
+        """(m, 3) tearing at the trial state beyond what was foreseen."""
+        return _torn(self.strain + self.growth) - self.torn
+
+    def catch_up(self):
+        """Tear by what the trial state has come to, beyond what was foreseen."""
+        self.torn = np.maximum(self.torn, _torn(self.strain + self.growth))
         self._combine()
 
     def tire(self, fatigue):
@@ -256,6 +265,11 @@ class Cortex:
         if len(self.nodes) == 0:
             return 0.0, 0.0
         return float(_mises(self.stress).max() / self.strength), float(self.strain.max())
+
+
+def _torn(strain):
+    """Damage at the accumulated plastic strain in tension and shear."""
+    return np.clip((strain - FRACTURE_ONSET) / FRACTURE_RANGE, 0.0, 1.0)
 
 
 def _mises(s):

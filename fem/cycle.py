@@ -44,7 +44,7 @@ class Cycle:
     def __init__(self, model, solver, problem, clock, watch):
         loading = problem["loading"]
         self.model, self.loading, self.clock, self.watch = model, loading, clock, watch
-        self.unloaded = None
+        self.unloaded, self.pushed = None, False
         self.followed = problem.get("followed", False)  # by a further test of the specimen as it is
         self.march = March(model, solver, clock, model.grip)
         self.path, self.waveform = LoadPath(self.march), Waveform(loading)
@@ -149,7 +149,7 @@ class Cycle:
 
         self.cycles = self.loosened[0]
         self.collapse.add(**self._head())
-        reached = self.path.push(self.limit, enough)
+        self.pushed = reached = self.path.push(self.limit, enough)
         self._record(0.0, False)
         on = f"pushed on to {self.model.grip.displacement():.1f} mm, it held {self.model.grip.force():.0f} N"
         self.reason += f"; {on}" + ("" if reached else ", and beyond that no equilibrium was found")
@@ -458,7 +458,7 @@ class Cycle:
             out |= {"stiffness_N_per_mm": first["stiffness_N_per_mm"], "micromotion_um": first["micromotion_um"]}
             if end is not first:
                 out |= {"stiffness_loss": self._stiffness_loss(), "micromotion_end_um": end["micromotion_um"]}
-        if self.collapse.rows:
+        if self.pushed:
             out["residual_force_N"] = self.collapse.rows[-1]["force_N"]
         if self.march.work > 0.0:
             out["energy_balance_error"] = self.march.imbalance

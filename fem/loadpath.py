@@ -89,10 +89,11 @@ class LoadPath:
         size, largest = PUSH_STEP
         while (left := end - grip.displacement()) > SMALLEST:
             size = min(size, left)
-            outcome = march.attempt(size, lambda: grip.drive(size), smallest=SMALLEST)
+            least = max(smallest * grip.displacement(), SMALLEST)
+            outcome = march.attempt(size, lambda: grip.drive(size), smallest=least)
             if not outcome.converged:
                 size *= 0.5
-                if size < max(smallest * grip.displacement(), SMALLEST):
+                if size < least:
                     return False
                 continue
             if enough():
@@ -133,4 +134,6 @@ class LoadPath:
                 if march.attempt(1.0, lambda: grip.press(0.0), floor=floor).converged:
                     return True
                 rest = 0.5 * grip.force()  # not from so high a load at once
+                if rest <= 0.0:
+                    return False
         return False

@@ -60,6 +60,7 @@ class Watch:
     def __init__(self, model, solver, directory, log, started):
         self.model, self.solver, self.directory, self.log, self.started = model, solver, directory, log, started
         self._pending, self.at_peak = None, {}
+        self.jump = model.interface.jump.copy()  # an earlier test of the same specimen has left slip and openings
 
     def preparing(self, what, progress, force, displacement):
         """Progress of something before the first step."""
@@ -99,7 +100,7 @@ class Watch:
         def largest(field):
             return comm.allreduce(float(field.max()) if field.size else 0.0, op=MPI.MAX)
 
-        out = motion(m.interface, m.interface.jump, comm)
+        out = motion(m.interface, m.interface.jump - self.jump, comm)
         metal = m.domain.region == SCREW
         out["metal_utilisation"] = largest(cells["strength_utilisation"][metal])
         if limit := m.laws.fatigue_limit:

@@ -57,7 +57,7 @@ class Pullout:
                 self.increment = size * 0.6
             if march.damage_step > 0.0:
                 self.increment = min(self.increment, size * LARGEST_DAMAGE_STEP / march.damage_step)
-            self.increment = max(min(self.increment, self.steps["largest"] * (1.0 + 2.0 * U)), 10 * SMALLEST)
+            self.increment = max(min(self.increment, self.steps["largest"] * (1.0 + 2.0 * U)), min(10 * SMALLEST, GROWTH * size))
             fraction = U / limit
             if stop_drop and self.peak > 0.0:
                 fraction = max(fraction, min(1.0, max(0.0, (1.0 - force / self.peak) / stop_drop)))
