@@ -91,7 +91,7 @@ def drawn(rows):
                     xerr=[own[names[k]][width] for k in at], error_kw={"linewidth": 1, "capsize": 2})
         for k, name in enumerate(names):
             if name not in own:
-                ax.text(0.01, k, "does not apply", va="center", fontsize=8, color="#777777")
+                ax.text(0.01, k, "does not apply", va="center", fontsize=8, color="#777777", backgroundcolor="white")
         ax.set(title=f"{screw} screw", xlabel="Sobol index of the pullout strength", xlim=(0, 1))
     axes[0].set_yticks(range(len(names)), names)
     axes[-1].legend(loc="lower right")
