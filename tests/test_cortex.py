@@ -1,9 +1,12 @@
 """The cortical membrane: plane-stress yield in closed form, tangent against finite differences."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
-from fem.cortex import plane_stress
+from fem import march
+from fem.cortex import Cortex, plane_stress
 
 E, NU, STRENGTH = 8000.0, 0.3, 70.0
 ELASTIC = E / (1 - NU**2) * np.array([[1, NU, 0], [NU, 1, 0], [0, 0, (1 - NU) / 2]])
@@ -46,3 +49,27 @@ def test_crushing_does_not_tear():
     assert _tearing_share(np.array([STRENGTH, 0.0, 0.0])) == 1.0
     assert _tearing_share(np.array([0.0, 0.0, 40.0])) == pytest.approx(1.0)
     assert _tearing_share(np.array([-STRENGTH, 0.2 * STRENGTH, 0.0])) == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize("foreseen", [0.0, 0.4])
+def test_what_tears_unforeseen_tears_in_its_own_step(monkeypatch, foreseen):
+    """A facet that yields by 1.7 % before it tears and by up to 1 % more as it does: what it leaves to the next step is next to nothing."""
+    cortex = object.__new__(Cortex)
+    cortex.strain, cortex.growth, cortex._grown = np.full((1, 3), 0.013), np.zeros((1, 3)), np.zeros((1, 3))
+    cortex.fatigue, cortex.torn, cortex.integrity = np.zeros((1, 3)), np.full((1, 3), foreseen), np.ones((1, 3))
+    torn = []
+
+    def equilibrium(model, solver, clock, floor):
+        torn.append(float(cortex.torn[0, 0]))
+        cortex.growth[:] = 0.017 + 0.01 * cortex.torn
+        return SimpleNamespace(converged=True, newton=3, linear=10)
+
+    monkeypatch.setattr(march, "solve", equilibrium)
+    step = object.__new__(march.March)
+    step.model, step.solver, step.clock, step.newton, step.linear = SimpleNamespace(cortex=cortex), None, None, 0, 0
+    step.largest = lambda array: float(array.max())
+    assert step._equilibrium(0.0).converged and 1 < len(torn) < march.REPEATS and step.newton == 3 * len(torn)
+    assert cortex.lag().max() <= march.LARGEST_LAG and torn == sorted(torn) and cortex.torn[0, 0] == pytest.approx(0.5, abs=0.06)
+    cortex.strain += cortex.growth  # committed: the next step begins with all of it, whatever its size
+    cortex.foresee(0.0)
+    assert cortex.torn[0, 0] == pytest.approx((0.03 + 0.01 * torn[-1] - 0.02) / 0.03)

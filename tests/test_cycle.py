@@ -232,7 +232,7 @@ def test_a_screw_that_gives_way_is_pushed_on_to_the_stop(tmp_path, loosened, bea
     step, head = object.__new__(Cycle), SimpleNamespace(u=2.0)
     grip = SimpleNamespace(displacement=lambda: head.u, force=lambda: 180.0 - 10.0 * head.u, angle=lambda: head.u, drive=lambda amount: amount)
 
-    def attempt(size, move):
+    def attempt(size, move, smallest):
         if head.u + move() > bears:
             return SimpleNamespace(converged=False, newton=20)
         head.u += size
@@ -246,6 +246,7 @@ def test_a_screw_that_gives_way_is_pushed_on_to_the_stop(tmp_path, loosened, bea
     step._record = lambda error, held: recorded.append((step.cycles, head.u))
     assert step._end(collapses=True) == ("completed" if loosened else "partial")
     assert head.u == pytest.approx(reached, abs=0.002)
+    assert getattr(step, "pushed", False) == (reached == 5.4)
     if loosened:
         assert recorded == [(1100.0, head.u)] and step.collapse.column("displacement_mm")[[0, -1]] == pytest.approx([2.0, head.u])
         assert np.all(np.diff(step.collapse.column("displacement_mm")) <= 0.25)
@@ -405,6 +406,21 @@ def test_a_load_on_a_line_through_the_bone(tmp_path):
     assert found["head"]["top_mm"] == pytest.approx(found["head"]["displacement_mm"]) and found["deep"]["top_mm"] < 0.0
     assert found["bone"]["force_N"] > 1.5 * found["head"]["force_N"]
     assert abs(found["bone"]["angle_deg"]) < 0.5 * abs(found["head"]["angle_deg"])
+
+
+def test_micromotion_counts_from_the_beginning_of_a_test(tmp_path):
+    """What an earlier test of the specimen has left of slip and opening is none of this one's."""
+    directory = prepare(tmp_path / "again")
+    model = Model(Domain(MPI.COMM_WORLD, read_mesh(directory / "mesh.npz")), json.loads((directory / "problem.json").read_text()))
+    model.residual()
+    model.interface.jump[:] = 0.8
+    watch, found = Watch(model, None, directory, logging.getLogger("test"), time.perf_counter()), []
+    for moved in (0.0, 0.03):
+        model.interface.jump[:] = 0.8 + moved * np.array([1.0, 0.0, 0.0])
+        watch.peak()
+        found.append(watch.at_peak)
+    assert found[0]["micromotion_um"] == found[0]["largest_slip_um"] == found[0]["open_share"] == 0.0
+    assert 0.0 < found[1]["micromotion_um"] < found[1]["largest_slip_um"] <= 30.0 + 1e-9
 
 
 def test_linear_elements_are_stiffer(tmp_path):
