@@ -261,7 +261,7 @@ class Cortex:
         self.torn, self.fatigue, self.integrity = values
 
     def summary(self):
-        """(largest von Mises stress over strength, largest plastic strain) on this rank."""
+        """(largest von Mises stress over strength, largest plastic strain in tension and shear, which grows on in torn shell) on this rank."""
         if len(self.nodes) == 0:
             return 0.0, 0.0
         return float(_mises(self.stress).max() / self.strength), float(self.strain.max())
