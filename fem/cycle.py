@@ -149,10 +149,10 @@ class Cycle:
 
         self.cycles = self.loosened[0]
         self.collapse.add(**self._head())
-        self.pushed = reached = self.path.push(self.limit, enough)
+        self.pushed = self.path.push(self.limit, enough)
         self._record(0.0, False)
         on = f"pushed on to {self.model.grip.displacement():.1f} mm, it held {self.model.grip.force():.0f} N"
-        self.reason += f"; {on}" + ("" if reached else ", and beyond that no equilibrium was found")
+        self.reason += f"; {on}" + ("" if self.pushed else ", and beyond that no equilibrium was found")
 
     def _pressed(self, load):
         return self._held(self.path.press(load, self.limit), load)

@@ -15,7 +15,7 @@ DRIVE_STEP = 0.01, 0.05, 0.25  # mm, at least; of the displacement; mm, at most:
 DRIVEN = 0.3, 0.5  # of the displacement; mm, at least: way of a drive on which the screw must find the load again
 PAST_PEAK = 0.97  # of its largest force: there a drive ends
 PUSH_STEP = 0.02, 0.25  # mm, first and largest step of a push
-UNLOADING_STEP = 0.05, 0.25, 60  # mm, first and largest step back; most attempts
+UNLOADING_STEP = 0.05, 0.25, 40  # mm, first and largest step back; most attempts
 LET_GO, NEVER_PAST = 0.1, 0.7  # of the load at the end: with less left the head is let go; of the way to no load: longest step
 
 

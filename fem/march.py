@@ -152,16 +152,15 @@ class March:
     def _equilibrium(self, floor):
         """Equilibrium of the increment. A facet of cortex tears within a tenth of a millimetre, so what tears unforeseen is not left to the
         next increment, in which no step would be short enough for it: the increment is repeated with it."""
-        cortex, newton = self.model.cortex, 0
+        cortex = self.model.cortex
         for repeat in range(REPEATS):
             if repeat:
                 cortex.catch_up()
             outcome = solve(self.model, self.solver, self.clock, floor=floor)
-            newton += outcome.newton
+            self.newton += outcome.newton
             self.linear += outcome.linear
             if not (outcome.converged and cortex and self.largest(cortex.lag()) > LARGEST_LAG):
                 break
-        self.newton += newton
         return outcome
 
     def _book(self, eps_p):
