@@ -59,7 +59,7 @@ class Cycle:
         self.strained = None  # (head displacement, cycles) at which small strain is left
         self.loosened = None  # (cycles, load)
         self.confirmed = None
-        self.reason, self.static_error, self.stuck = "", 0.0, False
+        self.reason, self.static_error, self.static_end, self.stuck = "", 0.0, "", False
         stop = loading["stop"]
         self.limit = stop.get("head_displacement_mm")
 
@@ -83,7 +83,7 @@ class Cycle:
             self.watch.checkpoint(self, len(self.blocks.rows))
         return self._end()
 
-    KEPT = ("cycles", "block", "next_reference", "next_check", "strained", "loosened", "confirmed", "reason", "static_error")
+    KEPT = ("cycles", "block", "next_reference", "next_check", "strained", "loosened", "confirmed", "reason", "static_error", "static_end")
 
     def memory(self):
         """(JSON-ready, {name: (array, kind)}) from which `recall` goes on."""
@@ -115,7 +115,8 @@ class Cycle:
             return self._capacity_shown()
 
         self._static_row()
-        self.path.push(end, enough, SMALLEST_STATIC)  # given up: the cortex breaks; what the screw held until then is its capacity
+        reached = self.path.push(end, enough, SMALLEST_STATIC)  # if not, the cortex breaks: what the screw held until then is its capacity
+        self.static_end = "" if reached else f"no equilibrium was found beyond {self.model.grip.displacement():.2f} mm"
         self.static_error = march.imbalance
         march.back(start)
 
@@ -229,7 +230,7 @@ class Cycle:
         if cycles > max(SHORTEST, RUNAWAY * self.cycles):
             return None
         omega = self.fatigue.omega
-        self._tire(jump)
+        self._tire(jump, cycles)
         self.cycles += cycles
         held = self._driven(load)
         if self.stuck and cycles > SHORTEST:  # not with so much damage at once
@@ -246,8 +247,9 @@ class Cycle:
         x, flow = self.fatigue.measure(self.model.swing(self.march.solver, load - self.waveform.minimum(load)))
         return self.fatigue.rate(x), flow
 
-    def _tire(self, jump):
-        """Let the damage of a jump come with the next increment, whatever it is; its ratchet strain comes with the next jump."""
+    def _tire(self, jump, cycles):
+        """Let the damage of a jump over `cycles` come with the next increment, whatever it is; its ratchet strain comes with the next jump."""
+        self.march.release(self.model.interface.tire(cycles))
         self.model.damage.fatigue = jump.bone
         if self.model.cortex:
             self.model.cortex.tire(jump.shell)
@@ -278,7 +280,7 @@ class Cycle:
         self.next_check = (1.0 + RUNAWAY) * self.cycles
         ahead, load = self.waveform.reach(self.cycles, RUNAWAY * self.cycles)
         rate, flow = self.known = self.known or self._rates()
-        self._tire(fatigue.jump(rate * ahead, flow))
+        self._tire(fatigue.jump(rate * ahead, flow), ahead)
         if not self._driven(load) and self.loosened:
             self.cycles += ahead
             self.loosened = self.cycles, self.loosened[1]
@@ -334,7 +336,7 @@ class Cycle:
             self.watch.peak()
         m, march, grip = self.model, self.march, self.model.grip
         halo = self.halo.measure()
-        self.blocks.add(block=len(self.blocks.rows), cycles=self.cycles, peak_load_N=grip.force(),
+        self.blocks.add(block=len(self.blocks.rows), cycles=self.cycles, peak_load_N=grip.force(), held=int(held),
                         head_displacement_mm=grip.displacement(), angle_deg=grip.angle(),
                         axial_displacement_mm=grip.axial_displacement(), halo_volume_mm3=halo["volume_mm3"],
                         damage_volume_mm3=self.halo.damage_volume(), max_damage=march.largest(m.damage.lost()),
@@ -440,12 +442,13 @@ class Cycle:
         out = {"kind": self.kind, "loosened": self.loosened is not None,
                "cycles_to_loosening": self.loosened and self.loosened[0],
                "load_at_loosening_N": self.loosened and self.loosened[1],
-               "cycles": self.cycles, "peak_load_N": float(self.blocks.column("peak_load_N").max()) if last else None,
+               "cycles": self.cycles, "peak_load_N": max((row["peak_load_N"] for row in self.blocks.rows if row["held"]), default=0.0),
                "head_displacement_mm": last.get("head_displacement_mm"), "angle_deg": last.get("angle_deg"),
                "axial_displacement_mm": last.get("axial_displacement_mm"),
                "thresholds": [{"head_displacement_mm": d, "cycles": at and at[0], "load_N": at and at[1]} for d, at in found],
                "static_capacity_N": float(f.max()) if len(f) > 1 else None, "static_displacement_mm": float(u[f.argmax()]),
                "static_stiffness_N_per_mm": secant_stiffness(u, f), "static_energy_balance_error": self.static_error,
+               "static_given_up": self.static_end or None,
                # at the peaks of reference cycles, not the slip since the beginning that any peak has
                **dict.fromkeys(("stiffness_N_per_mm", "stiffness_loss", "micromotion_um", "micromotion_end_um")),
                "unloaded": self.unloaded, "blocks": len(self.blocks.rows), "newton_iterations": self.march.newton,

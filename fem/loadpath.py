@@ -64,18 +64,21 @@ class LoadPath:
         size = max(DRIVE_STEP[0], DRIVE_STEP[1] * began)
         end = min(began + max(DRIVEN[0] * began, DRIVEN[1]), max(limit or np.inf, began + DRIVEN[1]))
         while size > SMALLEST and grip.displacement() < end and grip.force() >= PAST_PEAK * highest:
+            before = march.mark()
             outcome = march.attempt(size, lambda: grip.drive(size), smallest=SMALLEST)
             if not outcome.converged:
                 size *= 0.5
                 continue
-            highest = max(highest, grip.force())
             if grip.force() >= load:
                 march.turn()
                 outcome = march.attempt(1.0, lambda: grip.press(load))
                 march.turn()
                 if outcome.converged:
                     return Drive(held=True)
-                break
+                march.back(before)  # it went too far beyond the load to come back in one step
+                size *= 0.5
+                continue
+            highest = max(highest, grip.force())
             size = min(1.5 * size, DRIVE_STEP[2]) if outcome.newton <= 12 else size
         failed = grip.displacement() >= end or grip.force() < PAST_PEAK * highest
         return Drive(held=False, stuck=not failed, highest=highest, reason="" if failed else outcome.reason)

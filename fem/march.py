@@ -60,7 +60,7 @@ class March:
 
     def mark(self):
         """Everything that `back` needs to undo what follows: state, grip, book, predictor."""
-        return self.model.state(), self.grip.setting, self.book(), (self.velocity, self.previous, self.last_tear)
+        return self.model.state(), self.grip.setting, self.book(), (self.velocity, self.previous, self.last_tear, self._carried)
 
     def back(self, mark):
         """Undo all increments since `mark`."""
@@ -68,7 +68,7 @@ class March:
         self.model.restore(state)
         self.begin()
         self.enter(book)
-        self.velocity, self.previous, self.last_tear = predictor
+        self.velocity, self.previous, self.last_tear, self._carried = predictor
 
     def release(self, energy):
         """Enter energy (N mm, of this rank) that broken bonds have set free between two increments."""

@@ -139,7 +139,7 @@ def _cycle(folder, endurance, held):
     u = (1.1 if held else 5.4) * (0.08 * load / load[-1] + 0.92 * share**4)
     damage = 400 * share**2
     _table(folder / "cycles.csv", {
-        "block": np.arange(60), "cycles": n, "peak_load_N": load, "head_displacement_mm": u, "angle_deg": 2.1 * u,
+        "block": np.arange(60), "cycles": n, "peak_load_N": load, "held": np.ones(60, int), "head_displacement_mm": u, "angle_deg": 2.1 * u,
         "axial_displacement_mm": 0.05 * u, "halo_volume_mm3": 0.6 * damage, "damage_volume_mm3": damage,
         "max_damage": np.sqrt(share), "jump_error": 0.01 + 0 * n, "external_work_N_mm": load * u,
         "stored_energy_N_mm": 0.2 * load * u, "dissipated_energy_N_mm": 0.8 * load * u})

@@ -111,7 +111,7 @@ def test_a_screw_is_not_asked_for_more_than_the_protocol_asks(stop, cycles, load
     step.waveform = Waveform(step.loading)
     step.march = SimpleNamespace(mark=lambda: "mark", back=lambda mark: None)
     step.fatigue = SimpleNamespace(omega=7.0, jump=lambda growth, flow: growth)
-    step._tire, step._driven = (lambda growth: asked.append(growth[0])), (lambda load: asked.append(load) or True)
+    step._tire, step._driven = (lambda growth, cycles: asked.append(cycles) or growth[0]), (lambda load: asked.append(load) or True)
     assert not step._runs_away() and asked == pytest.approx([cycles, load])
 
 
@@ -129,6 +129,15 @@ def test_a_stop_that_is_met_ends_the_step_before_anything_is_tried():
     step._rates, step._error, step._due = (lambda: (np.zeros(1), None)), (lambda *_: 0.0), (lambda: False)
     step._record = lambda error, held: step.blocks.add(cycles=step.cycles, head_displacement_mm=2.0, angle_deg=1.0, peak_load_N=200.4)
     assert step._block() and step.cycles == 1004.0 and step.reason == "1004 cycles were reached"
+
+
+def test_bonds_tire_with_the_bone_over_the_cycles_of_a_drive():
+    step, done = object.__new__(Cycle), []
+    tired = SimpleNamespace(tire=lambda cycles: 0.5 * cycles)
+    step.model = SimpleNamespace(interface=tired, damage=SimpleNamespace(integrity=lambda: 0.9), cortex=None)
+    step.march, step.fatigue = SimpleNamespace(release=done.append), SimpleNamespace(omega=0.0)
+    step._tire(SimpleNamespace(bone=0.1, omega=0.3), 40.0)
+    assert done == [20.0] and (step.model.damage.fatigue, step.model.integrity, step.fatigue.omega) == (0.1, 0.9, 0.3)
 
 
 def test_damage_of_an_earlier_test_hides_no_error():
@@ -163,6 +172,7 @@ def test_a_screw_loosens_below_its_static_capacity(toggled):
     grown = table(directory)
     assert np.all(np.diff(grown["damage_volume_mm3"]) >= 0) and grown["head_displacement_mm"][-1] >= 0.8
     assert step["stiffness_N_per_mm"] > 0 and step["micromotion_um"] > 0
+    assert step["peak_load_N"] == pytest.approx(grown["peak_load_N"][grown["held"] == 1].max()) and not step["static_given_up"]
 
 
 def test_a_jump_creates_no_energy(toggled):
@@ -198,7 +208,7 @@ def test_a_drive_with_too_much_damage_at_once_is_tried_with_less():
     step.model = SimpleNamespace(grip=grip, comm=SimpleNamespace(allreduce=lambda x: x), interface=SimpleNamespace(tired_share=lambda n: (0.0, 1.0)))
     step.march = SimpleNamespace(mark=lambda: "mark", back=backs.append, attempt=lambda *_: SimpleNamespace(converged=False))
     step.fatigue = SimpleNamespace(omega=7.0, jump=lambda omega, flow: SimpleNamespace(omega=step.fatigue.omega + omega))
-    step._tire = lambda jump: setattr(step.fatigue, "omega", jump.omega)
+    step._tire = lambda jump, cycles: setattr(step.fatigue, "omega", jump.omega)
     step._record, step._stopped, step._runs_away = (lambda *_: None), (lambda: False), (lambda: False)
 
     def drive(load, limit):

@@ -39,3 +39,23 @@ def test_a_head_that_cannot_be_let_go_is_driven_further_back(bearable, released)
     path = LoadPath(SimpleNamespace(turn=lambda: None, attempt=attempt, grip=grip, model=model))
     assert path.let_go() == released and pressed[0] <= 20.0 and floors == {FLOOR, 0.15}
     assert (pressed[-1] <= bearable) == released and sorted(pressed, reverse=True) == pressed and pressed[-1] >= 0.0
+
+
+@pytest.mark.parametrize("bearable, held", [(5.0, True), (0.05, True), (-1.0, False)])
+def test_a_drive_that_went_far_beyond_the_load_comes_closer_to_it(bearable, held):
+    """A head of 100 N/mm from 2 mm on, asked for 213 N: force control finds it only from `bearable` N above, or never."""
+    head = SimpleNamespace(u=2.0)
+    grip = SimpleNamespace(force=lambda: 100.0 * head.u, displacement=lambda: head.u, load=0.0, drive=lambda amount: ("drive", amount),
+                           press=lambda load: ("press", load))
+
+    def attempt(size, move, smallest=0.0):
+        what, amount = move()
+        if what == "press":
+            return SimpleNamespace(converged=0.0 <= grip.force() - amount <= bearable, reason="none", newton=5)
+        head.u += amount
+        return SimpleNamespace(converged=True, newton=10)
+
+    march = SimpleNamespace(turn=lambda: None, attempt=attempt, grip=grip, mark=lambda: head.u, back=lambda mark: setattr(head, "u", mark))
+    drive = LoadPath(march).drive(213.0)
+    assert (drive.held, drive.stuck) == (held, not held)
+    assert held or 212.0 < drive.highest < 213.0 and drive.reason == "none"
