@@ -450,7 +450,7 @@ class Cycle:
                "static_stiffness_N_per_mm": secant_stiffness(u, f), "static_energy_balance_error": self.static_error,
                "static_given_up": self.static_end or None,
                # at the peaks of reference cycles, not the slip since the beginning that any peak has
-               **dict.fromkeys(("stiffness_N_per_mm", "stiffness_loss", "micromotion_um", "micromotion_end_um")),
+               **dict.fromkeys(("stiffness_N_per_mm", "stiffness_loss", "micromotion_um", "micromotion_end_um", "largest_slip_um", "mean_opening_um")),
                "unloaded": self.unloaded, "blocks": len(self.blocks.rows), "newton_iterations": self.march.newton,
                "linear_iterations": self.march.linear, "cutbacks": self.march.cutbacks, "snaps": self.march.snaps,
                "stopped_because": self.reason, "failure_confirmed": self.confirmed}
@@ -458,7 +458,7 @@ class Cycle:
             out |= {"small_strain_until_mm": self.strained[0], "small_strain_until_cycles": self.strained[1]}
         if self.reference.rows:
             first, end = self.reference.rows[0], self.reference.rows[-1]
-            out |= {"stiffness_N_per_mm": first["stiffness_N_per_mm"], "micromotion_um": first["micromotion_um"]}
+            out |= {"mean_opening_um": first["opening_um"]} | {key: first[key] for key in ("stiffness_N_per_mm", "micromotion_um", "largest_slip_um")}
             if end is not first:
                 out |= {"stiffness_loss": self._stiffness_loss(), "micromotion_end_um": end["micromotion_um"]}
         if self.pushed:

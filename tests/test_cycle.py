@@ -173,6 +173,8 @@ def test_a_screw_loosens_below_its_static_capacity(toggled):
     assert np.all(np.diff(grown["damage_volume_mm3"]) >= 0) and grown["head_displacement_mm"][-1] >= 0.8
     assert step["stiffness_N_per_mm"] > 0 and step["micromotion_um"] > 0
     assert step["peak_load_N"] == pytest.approx(grown["peak_load_N"][grown["held"] == 1].max()) and not step["static_given_up"]
+    first = table(directory, "reference.csv")
+    assert (step["largest_slip_um"], step["mean_opening_um"]) == pytest.approx((first["largest_slip_um"][0], first["opening_um"][0]))
 
 
 def test_a_jump_creates_no_energy(toggled):
