@@ -1,6 +1,6 @@
-"""How a screw loosens and what holds it again, to look at: figures of what `toggling` and `revision` have computed.
+"""How a screw loosens and what holds it again, to look at: figures of weiser2021 and of what `revision` has computed.
 
-    python -m benchmarks.verification.mechanism [--results DIR] [--resolution coarse|standard]
+    python -m benchmarks.verification.mechanism [--results DIR]      (of `validate`; what weiser2021 lacks there is run first)
 
 Writes mechanism_damage.png (bone at the end of the cycling), mechanism_micromotion.png (reference cycles of the native and the
 cemented screws) and mechanism_revision.png (a screw 2 mm thicker in a cylindrical and in an hourglass-shaped hole of the
@@ -21,16 +21,18 @@ from meshes.specimen import Cylinder
 from scenarios import cyclic_figures, figures, resultdir, tables
 from scenarios.laboratory import FINENESS, INDEX, SPECIMEN, pullout
 from scenarios.style import run_style
+from scenarios.validation import validate
 
 HERE = Path(__file__).parent
 CYLINDER = 0.5  # mm, thickness of the cylindrical hole
 
 
 def arms(options):
-    """[(name, step)] of the three arms of `toggling`, the cyclic steps."""
-    rescue, primary = (resultdir.Run(Path(options.results) / f"{name}_{options.resolution}") for name in ("rescue", "toggle_augmented"))
-    first, second = rescue.of_kind("cycle")
-    return [("native", first), ("cement first", primary.of_kind("cycle")[0]), ("cement after loosening", second)]
+    """[(name, step)] of the three arms of weiser2021, the cyclic steps."""
+    study, = validate(["weiser2021"], options.results, ranks=options.ranks)["studies"]
+    runs = {run["arm"]: resultdir.Run(Path(options.results) / "runs" / run["run"]) for run in study["runs"] if run["sample"] is None}
+    first, second = runs["rescue"].of_kind("cycle")
+    return [("native", first), ("cement first", runs["primary"].of_kind("cycle")[0]), ("cement after loosening", second)]
 
 
 def damage(options):
@@ -105,8 +107,7 @@ def thicker(options):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("figures", nargs="*", help="damage, micromotion, revision; all if none is named")
-    parser.add_argument("--results", default="results/toggling")
-    parser.add_argument("--resolution", default="coarse", choices=("coarse", "standard", "fine"))
+    parser.add_argument("--results", default="results/validation")
     parser.add_argument("-n", dest="ranks", type=int, default=1)
     options = parser.parse_args()
     for name, draw in (("damage", damage), ("micromotion", micromotion), ("revision", thicker)):
