@@ -18,8 +18,8 @@ class InterfacePoints:
     """Contact points owned by this rank, all interfaces together.
 
     minus, plus: (n,) global nodes; normal (n, dim) from minus to plus; weight (n,) mm^2 (over the full turn if
-    axisymmetric); size (n,) facet size in mm; kind (n,) index into `names`; number (n,) among the `total` points of all
-    ranks.
+    axisymmetric); size (n,) facet size in mm; rim (n,) mm^2, section of the cortex that ends on this point's edge: 0 but at its rim;
+    kind (n,) index into `names`; number (n,) among the `total` points of all ranks.
     """
 
     names: list
@@ -28,6 +28,7 @@ class InterfacePoints:
     normal: np.ndarray
     weight: np.ndarray
     size: np.ndarray
+    rim: np.ndarray
     kind: np.ndarray
     minus_region: np.ndarray
     plus_region: np.ndarray
@@ -119,6 +120,7 @@ class Domain:
         lab, dim = self.lab, self.dim
         names = sorted(k.split("/")[1] for k in lab if k.startswith("minus/"))
         points = lab["points"]
+        edges, thickness = self._cortex_edges()
         columns = []
         for number, name in enumerate(names):
             minus = lab[f"minus/{name}"].astype(np.int64)
@@ -141,16 +143,26 @@ class Domain:
                         for a, b, share in ((0, 0, 1 / 6), (1, 1, 1 / 6), (0, 1, 4 / 6))]
             normal[np.einsum("ij,ij->i", normal, points[opposite] - xm[:, 0]) > 0.0] *= -1.0
             for a, b, weight in rule:
-                columns.append((self._key(minus[:, a], minus[:, b]), self._key(plus[:, a], plus[:, b]), normal, weight, size,
-                                np.full(len(minus), number), region_m, region_p))
+                keys = self._key(minus[:, a], minus[:, b]), self._key(plus[:, a], plus[:, b])
+                rim = np.linalg.norm(xm[:, b] - xm[:, a], axis=1) * np.maximum(*(thickness[np.searchsorted(edges, key)] * np.isin(key, edges) for key in keys))
+                columns.append((*keys, normal, weight, size, rim, np.full(len(minus), number), region_m, region_p))
         if not columns:
             empty = np.empty(0)
             return InterfacePoints(names, *([empty.astype(np.int64)] * 2), np.empty((0, dim)), empty, empty,
-                                   *([empty.astype(int)] * 4), 0)
+                                   empty, *([empty.astype(int)] * 4), 0)
         km, kp, *columns = (np.concatenate(column) for column in zip(*columns))
         node, owner = self._global_nodes(np.unique(np.concatenate([km, kp])))
         take = np.flatnonzero(owner(kp) == self.comm.rank)
         return InterfacePoints(names, node(km)[take], node(kp)[take], *(column[take] for column in columns), take, len(km))
+
+    def _cortex_edges(self):
+        """Keys (k,) of the edges of the cortex, ascending, and its thickness there, mm; one more thickness (0) for keys beyond the last."""
+        facets, t = self.lab.get("facets/cortex", np.empty((0, 3), np.int64)), self.lab.get("cortex_thickness", np.empty(0))
+        if self.dim == 2 or not len(facets):
+            return np.empty(0, np.int64), np.zeros(1)
+        a, b = facets.astype(np.int64)[:, [0, 1, 2]].ravel(), facets.astype(np.int64)[:, [1, 2, 0]].ravel()
+        keys, first = np.unique(self._key(a, b), return_index=True)
+        return keys, np.append(np.repeat(t, 3)[first], 0.0)
 
     def _facet_cell(self, facets):
         """Opposite vertex and region of the one cell that holds each interface facet (k, dim) of the input mesh."""

@@ -83,9 +83,10 @@ class Interface:
     by how much the jump changes over a cycle (`fem.model.Model.swing`).
     """
 
-    def __init__(self, points, laws, softer_modulus, index_map, dim, prescribed):
+    def __init__(self, points, laws, softer_modulus, rim_modulus, index_map, dim, prescribed):
         """Args: points: `fem.domain.InterfacePoints`; laws: {name: interface law of problem.json}; softer_modulus (n,)
-        MPa of the softer neighbour; prescribed: (owned+ghost nodes, dim) bool mask, used to leave out prescribed rows."""
+        MPa of the softer neighbour; rim_modulus (n,) MPa of the cortex that bears on a point with its rim, spread over the point's
+        area; prescribed: (owned+ghost nodes, dim) bool mask, used to leave out prescribed rows."""
         self.points = points
         self.dim = dim
         n = len(points.minus)
@@ -98,8 +99,8 @@ class Interface:
             return np.array([b.get(key, default) for b in bonds])[points.kind] if n else np.empty(0)
 
         self.cohesive = bond("normal_strength", 0.0) > 0.0
-        self.kn = PENALTY * softer_modulus / points.size
-        self.kt = 0.5 * self.kn
+        self.kn = PENALTY * (softer_modulus + rim_modulus) / points.size
+        self.kt = 0.5 * PENALTY * softer_modulus / points.size
         self.Kn, self.Kt = bond("normal_stiffness", 0.0), bond("shear_stiffness", 0.0)
         self.strength = bond("normal_strength", 0.0), bond("shear_strength", 0.0)
         self.energy = bond("energy_I", 0.0), bond("energy_II", 0.0)

@@ -97,7 +97,7 @@ class Model:
         guided = loading["kind"] == "pullout"
         self._boundary(guided)
         self.reaction = self.support = np.zeros(dim)
-        self.interface = self._make_interface(problem["interfaces"])
+        self.interface = self._make_interface(problem["interfaces"], problem.get("cortex"))
         self.cortex = self._make_cortex(problem.get("cortex"))
         self.grip = Grip(self) if guided else Actuator(self, loading["direction"], loading.get("ahead_mm", 0.0))
         self._elastic = None
@@ -143,11 +143,12 @@ class Model:
         self.free_cells = np.ascontiguousarray(
             1 - self.prescribed[d.cells].reshape(len(d.cells), -1).astype(np.int8))
 
-    def _make_interface(self, laws):
+    def _make_interface(self, laws, cortex):
         points = self.domain.interface_points()
         number = self._region_modulus()
         softer = np.minimum(number[points.minus_region], number[points.plus_region]) if len(points.minus) else np.empty(0)
-        return Interface(points, laws, softer, self.domain.index_map, self.dim, self.prescribed)
+        rim = cortex["modulus"] * points.rim / points.weight if cortex else np.zeros_like(softer)
+        return Interface(points, laws, softer, rim, self.domain.index_map, self.dim, self.prescribed)
 
     def _region_modulus(self):
         """Young's modulus by region number, the same on all ranks."""

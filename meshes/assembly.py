@@ -13,10 +13,19 @@ from meshes.sweep import polygon_factor, sweep
 
 TINY = 1e-6
 SPOT = 0.8  # mm of flat bone round the core at the entry
+SHORT = 0.01  # of the cement's volume: more than that must not be missing
 
 
 def assemble(specimen, screw, halo, cement, resolution, model):
     """See `meshes.build`."""
+    mesh = _assemble(specimen, screw, halo, cement, resolution, model)
+    asked, soaked = (mesh.info[f"{what}_mm3"] for what in ("soak", "soaked"))
+    if asked - soaked > SHORT * mesh.info["cement_volume_mm3"]:  # broken bone out of its reach: sound bone takes what this would have
+        mesh = _assemble(specimen, screw, halo, replace(cement, soakable=soaked), resolution, model)
+    return mesh
+
+
+def _assemble(specimen, screw, halo, cement, resolution, model):
     if isinstance(specimen, Vertebra):
         if model != "threaded3d":
             raise MeshError("a vertebra is not a body of revolution; use model: threaded3d")
@@ -84,11 +93,12 @@ def _vertebra(specimen, screw, halo, cement, resolution):
 
     if specimen.first_diameter is not None:
         by = deeper_than(specimen.first_diameter)
-        screw = replace(screw, insertion_depth=screw.depth - by, head_height=screw.head_height + by)
+        screw = replace(screw, insertion_depth=screw.depth - by, head_height=screw.head_height + by, follows=by)
     if halo is not None:
         halo = replace(halo, above=deeper_than(halo.around_diameter))
     if cement is not None:
-        cement = replace(cement, body_from=float((origin[1] - shape.wall) / R[1, 2]))
+        body, front = (float((origin[1] - y) / R[1, 2]) for y in (shape.wall, shape.wall - shape.level.depth / 3.0))
+        cement = replace(cement, body_from=body, front_from=front)
     depths, radii = shape.clearance(R, origin, screw.depth + 15.0)
 
     def room(z):
@@ -186,8 +196,7 @@ def _distance(points, chain):
 
 def _finish(points, cells, region, screw, core, held, cement):
     """Let cement soak broken bone, split the interfaces and name the facets."""
-    if core.soaked:
-        soak(points, cells, region, adjacency(cells)[1], cement.broken, core.soaked)
+    soaked = soak(points, cells, region, adjacency(cells)[1], cement.broken, core.soaked) if core.soaked else 0.0
     points, cells, interfaces = split(points, cells, region)
     boundary, _ = adjacency(cells)
     facets = facet_vertices(cells, boundary)
@@ -204,5 +213,6 @@ def _finish(points, cells, region, screw, core, held, cement):
         raise MeshError("the mesh has inverted cells")
     mesh.info = {"volumes_mm3": mesh.volumes(), "quality": mesh.quality(), "cells": len(cells), "points": len(points),
                  "insertion_depth_mm": screw.depth, "core_radius_mm": core.rim_radius,
+                 "soak_mm3": core.soaked, "soaked_mm3": soaked,
                  "cement_volume_mm3": sum(v for k, v in mesh.volumes().items() if k.startswith("cement"))}
     return mesh

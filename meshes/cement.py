@@ -66,7 +66,7 @@ def place(cement, screw, screw_chain, halo_chain, room, spacing):
 
     bulk = cement.bulk(void)
     rest = bulk - void
-    soaked = min(rest, cement.broken.beyond(inner)) if cement.broken and filled is not None else 0.0
+    soaked = min(rest, cement.broken.beyond(inner), cement.soakable) if cement.broken and filled is not None else 0.0
     rest -= soaked
     if rest <= 0.005 * bulk:
         return Placement(filled, None, soaked)
@@ -90,7 +90,7 @@ def place(cement, screw, screw_chain, halo_chain, room, spacing):
 
 
 def soak(points, cells, region, inner, broken, volume):
-    """Turn broken bone into bone filled with cement: changes `region` (m,) of the tets in place.
+    """Turn broken bone into bone filled with cement: changes `region` (m,) of the tets in place; returns how much, mm^3.
 
     inner (k, 2, 2): pairs of cells that share a facet, see `meshes.split.adjacency`; broken: `meshes.specimen.Broken` in the
     screw's frame; volume: mm^3. The bone nearest to the screw comes first, as far as the volume goes; single cells that would
@@ -127,6 +127,7 @@ def soak(points, cells, region, inner, broken, volume):
         if abs(size[again].sum() - volume) < abs(size[wet].sum() - volume):
             wet = again
     region[wet] = REGIONS["cemented_bone"]
+    return float(size[wet].sum())
 
 
 def _shape(cement, screw, inner):
@@ -143,7 +144,7 @@ def _shape(cement, screw, inner):
         def shape(z, size):
             return np.sqrt(np.clip(size**2 - (z + depth) ** 2, 0.0, None))
     elif target == "anterior_two_thirds":
-        top, low = -depth / 3.0, -depth
+        top, low = -depth / 3.0 if cement.front_from is None else -cement.front_from, -depth
 
         def shape(z, size):
             beyond = np.maximum(low - z, 0.0)

@@ -43,9 +43,15 @@ def make(screw, halo, cement, resolution, bone, room, domain=None):
         domain = _envelope([chain, *inner], screw, room, resolution)
     sizes = profile.size_function(screw, resolution, screw.radius + MARGIN)
     result = profile.triangulate(domain, chain, sizes, bone, halo=hole, filled=placed.filled if placed else None,
-                                 cloud=placed.cloud if placed else None,
-                                 empty=halo is not None and halo.content == "empty")
+                                 cloud=placed.cloud if placed else None, content=_content(halo))
     return Core(result, domain, placed.soaked if placed else 0.0)
+
+
+def _content(halo):
+    """What the part of a halo holds that no cement fills; one that cycling has made is debris, whose damage the bone keeps."""
+    if halo is None or halo.shape == "measured":
+        return "debris"
+    return halo.content
 
 
 def _check_room(screw, hole, room):

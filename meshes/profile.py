@@ -51,7 +51,8 @@ def screw_outline(screw):
 
 
 def _threads(screw, depth):
-    """Corner points of all whole threads between a short plain neck and `depth`."""
+    """Corner points of all whole threads between a short plain neck and `depth`; the first lies a quarter of the pitch below the entry of
+    the screw whose groove they follow."""
     proximal, distal = tan(radians(screw.proximal_flank)), tan(radians(screw.distal_flank))
     deepest = screw.radius - screw.core_radius(-depth)
     width = screw.crest + deepest * (proximal + distal)
@@ -61,13 +62,13 @@ def _threads(screw, depth):
             f" do not fit a pitch of {screw.pitch:g} mm; use a thicker core, steeper flanks or a larger pitch"
         )
     points = []
-    crest = -(0.25 * screw.pitch + (screw.radius - screw.core_radius(0)) * proximal)  # upper edge of the first crest
+    crest = screw.follows - (0.25 * screw.pitch + (screw.radius - screw.core_radius(0)) * proximal)  # upper edge of the first crest
     while True:
         depth_top, depth_low = screw.radius - screw.core_radius(crest), screw.radius - screw.core_radius(crest - screw.crest)
         upper, lower = crest + depth_top * proximal, crest - screw.crest - depth_low * distal
         if lower < -depth + 0.1 * screw.pitch:
             return points
-        if depth_top > 0.1:
+        if depth_top > 0.1 and upper < -0.05 * screw.pitch:
             points += [
                 (screw.core_radius(upper), upper), (screw.radius, crest),
                 (screw.radius, crest - screw.crest), (screw.core_radius(lower), lower),
@@ -103,11 +104,12 @@ def halo_outline(halo, spacing, room, screw):
     return np.vstack([[0, 0], np.column_stack([r, z]), [r[-1], bottom], [0, bottom]])
 
 
-def triangulate(domain, screw, sizes, bone, halo=None, filled=None, cloud=None, empty=False):
+def triangulate(domain, screw, sizes, bone, halo=None, filled=None, cloud=None, content="fibrous"):
     """Mesh the half plane.
 
-    domain, screw, halo, filled, cloud: chains (see `outline`); halo without `filled` is halo tissue (or void, if
-    `empty`), `filled` the part of it that holds pure cement, `cloud` infiltrated bone. bone: region of the rest.
+    domain, screw, halo, filled, cloud: chains (see `outline`); halo without `filled` holds `content`: tissue ('fibrous'), nothing
+    ('empty') or the bone that it is made of ('debris'), `filled` is the part of it that holds pure cement, `cloud` infiltrated bone.
+    bone: region of the rest.
     sizes: function (r, z) -> edge length, mm. Returns a Profile.
     """
     bodies = {"screw": screw, "halo": halo, "filled": filled, "cloud": cloud, "domain": domain}
@@ -119,7 +121,8 @@ def triangulate(domain, screw, sizes, bone, halo=None, filled=None, cloud=None, 
     region = np.full(len(cells), REGIONS[bone])
     none = np.zeros(len(cells), bool)
     region[inside.get("cloud", none)] = REGIONS["cemented_bone"]
-    region[inside.get("halo", none)] = 0 if empty else REGIONS["halo"]
+    if content != "debris":
+        region[inside.get("halo", none)] = 0 if content == "empty" else REGIONS["halo"]
     region[inside.get("filled", none)] = REGIONS["cement"]
     region[inside["screw"]] = REGIONS["screw"]
     keep = region > 0

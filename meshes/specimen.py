@@ -5,7 +5,8 @@ the origin is the entry, in a vertebra a flat spot 2 to 3 mm below its surface, 
 """
 
 from dataclasses import dataclass, field
-from math import radians, tan
+from itertools import takewhile
+from math import inf, radians, tan
 
 from numpy import asarray, clip, cos, hypot, interp, maximum, ndarray, pi, where
 
@@ -36,7 +37,8 @@ class Screw:
     diameter, core_diameter (at the head), length, pitch, crest (axial width of the thread crest), head_height: mm.
     taper: half angle of the core cone, degrees. Flank angles are measured from the plane normal to the axis; the
     proximal flank faces the head and carries the pullout load. thread='smooth' is a plain cylinder of `diameter`.
-    insertion_depth: depth of the tip below the entry, mm; None means the whole length.
+    insertion_depth: depth of the tip below the entry, mm; None means the whole length. follows: mm by which the groove that its
+    threads follow lies above its own, as that of an earlier screw does if its entry is higher.
     """
 
     diameter: float
@@ -50,6 +52,7 @@ class Screw:
     head_height: float = 6.0
     thread: str = "annular"
     insertion_depth: float | None = None
+    follows: float = 0.0
     fenestration: Fenestration | None = None
 
     @property
@@ -121,11 +124,12 @@ class Halo:
 
     @property
     def bottom(self):
-        """Depth below the present entry to which the hole of the old screw goes, mm; a measured halo may end before."""
+        """Depth below the present entry to which the hole of the old screw goes, mm; a measured halo ends where bone is whole, and what
+        is broken again below that is no part of the hole."""
         if self.shape != "measured":
             return self.depth - self.above
-        open_ = [-z for z, thickness in self.profile if thickness >= LEAST]
-        return min(max(open_, default=0.0), self.depth) - self.above
+        open_ = takewhile(lambda part: part[1] >= LEAST, reversed(self.profile))  # from the entry
+        return min(max((-z for z, _ in open_), default=0.0), self.depth) - self.above
 
     def outer_radius(self, z):
         """Outer radius at height z in [-bottom, 0], mm (arrays welcome)."""
@@ -169,7 +173,8 @@ class Cement:
     """PMMA round the screw. volume: mm^3 that are injected; pores: share of bone that it fills (1: nothing but cement is where it goes).
 
     target: 'halo', 'fenestrations', 'tip' or 'anterior_two_thirds'; a halo, if there is one, is filled first;
-    broken: bone that what is left over soaks before it enters sound bone; body_from: depth at which the screw leaves the pedicle, mm.
+    broken: bone that what is left over soaks before it enters sound bone, at most `soakable` mm^3 of it; body_from, front_from: depths
+    at which the screw leaves the pedicle and enters the front two thirds of the body, mm (None: there is no body; two thirds of the screw).
     """
 
     volume: float
@@ -177,6 +182,8 @@ class Cement:
     broken: Broken | None = field(default=None, compare=False)
     pores: float = 1.0
     body_from: float | None = None
+    front_from: float | None = None
+    soakable: float = inf
 
     def bulk(self, void):
         """Volume of the region that it occupies, mm^3: a `void` (mm^3) that it fills first, and bone that takes the rest,

@@ -72,9 +72,8 @@ def parts(scenario, stage=None, made=None):
     """
     stage = stage or stages(scenario)[-1]
     before = scenario.steps()[: stage.index]
-    given = [_head(body.lever_arm) for _, kind, body in scenario.steps()[: stage.index + 1] if kind == "cycle"]
     last = [screw for path, screw in protocol.screws(scenario) if path[0] == "screw" or path[1] < stage.index][-1]
-    screw = protocol.lab_screw(last, *(head - NECK for head in given[-1:]))
+    screw = protocol.lab_screw(last, *(head - NECK for head in _head(scenario)))
     augment = next((body for _, kind, body in before if kind == "augment"), None)
     halo = next((protocol.lab_halo(body, owner) for i, body, owner in protocol.halos(scenario) if i < stage.index), None)
     if augment and augment.target == "halo":
@@ -93,12 +92,11 @@ def mesh_key(found):
 
 def halo_made(document, screw, specimen):
     """The lab.Halo round the lab.Screw that a cyclic step has made, from its halo.json: as far as the wall of the pedicle. None where
-    bone is whole everywhere round the screw."""
+    bone is whole round the screw's entry."""
     most = 0.5 * (protocol.widest_hole(specimen) - screw.diameter) - 0.05
     thickness = [min(t, most) for t in document["snapshots"][-1]["thickness_mm"]]
-    if max(thickness) < lab.LEAST:
-        return None
-    return lab.Halo(max(thickness), screw.diameter, screw.depth, "measured", profile=tuple(zip(document["z_mm"], thickness)))
+    halo = lab.Halo(max(thickness), screw.diameter, screw.depth, "measured", profile=tuple(zip(document["z_mm"], thickness)))
+    return halo if halo.bottom > 0.0 else None
 
 
 def broken_bone(mesh, broken):
@@ -186,13 +184,15 @@ def _loading(scenario, stage, mesh):
         stop = {"force_drop": stage.body.stop.force_drop / 100, "displacement": stage.body.stop.displacement}
         return {"kind": "pullout", "rate_mm_per_s": stage.body.rate, "stop": stop}
     loading = {"kind": "cycle"} | stage.body.loading
-    lever = loading["lever_arm_mm"]
-    return loading | {"direction": _direction(loading["axis"], scenario.specimen, mesh).tolist(), "ahead_mm": lever - _head(lever)}
+    head, = _head(scenario)
+    return loading | {"direction": _direction(loading["axis"], scenario.specimen, mesh).tolist(), "ahead_mm": loading["lever_arm_mm"] - head}
 
 
-def _head(lever_arm):
-    """How far off the bone the top of the head is that is meshed, mm: at the line of the load, unless that is in or at the bone."""
-    return lever_arm if lever_arm >= LOWEST_HEAD else USUAL_HEAD
+def _head(scenario):
+    """[how far off the bone the top of the head is that is meshed, mm], or [] where nothing is cycled: at the line of the first cyclic
+    load, unless that is in or at the bone. Other lever arms need no other head, so that a specimen keeps its mesh and state."""
+    arms = [body.lever_arm for _, kind, body in scenario.steps() if kind == "cycle"]
+    return [arm if arm >= LOWEST_HEAD else USUAL_HEAD for arm in arms[:1]]
 
 
 def _direction(axis, specimen, mesh):

@@ -129,6 +129,24 @@ def waist(scenario):
             )
 
 
+def nothing_holds(scenario):
+    """A screw in an empty halo that it touches nowhere."""
+    for at, halo, made in halos(scenario):
+        if halo.content != "empty":
+            continue
+        empty = lab_halo(halo, made)
+        hole = made.diameter + 2 * float(min(empty.thickness_at([-0.01 * k * empty.depth for k in range(101)])))
+        for i, kind, body in scenario.steps()[at + 1 :]:
+            if kind == "augment" or kind == "revise" and body.diameter > hole:
+                break
+            if kind in ("cycle", "pullout"):
+                yield ("protocol", i), (
+                    "nothing holds the screw: its halo is empty all round it; use `content: fibrous`, fill it with `augment`, or `revise` "
+                    f"with a screw of more than {mm(hole)}"
+                )
+                break
+
+
 def preset(scenario):
     for i, kind, body in scenario.steps():
         if kind == "augment" and body.volume == "preset" and preset_volume(scenario.specimen) is None:
@@ -182,6 +200,7 @@ RULES = [
     augment_target,
     thinner_revision,
     waist,
+    nothing_holds,
     preset,
     cement_fits,
 ]

@@ -1,7 +1,7 @@
 """A resolved scenario in sentences, as the methods section of a paper would put them."""
 
 TARGETS = {"halo": "into the halo", "fenestrations": "through the holes of the screw", "tip": "round the tip",
-           "anterior_two_thirds": "round the front two thirds of the screw"}
+           "anterior_two_thirds": "round the screw in the front two thirds of the body"}
 MODELS = {"threaded3d": "the full geometry in three dimensions", "axisymmetric": "a body of revolution"}
 HOLDS = {"potted": "potted", "side": "held on its side surface", "support_ring": "held down by a support ring"}
 KINDS = {"qct_k2hpo4": "QCT, K2HPO4 equivalent", "qct_ha": "QCT, hydroxyapatite equivalent", "ash": "ash density",

@@ -25,12 +25,18 @@ from fem.curve import Curve  # noqa: E402
 from fem.cycle import Cycle  # noqa: E402
 from fem.domain import Domain  # noqa: E402
 from fem.halo import Halo  # noqa: E402
+from fem.interface import Interface, split  # noqa: E402
 from fem.linear import LinearSolver  # noqa: E402
 from fem.loadpath import Drive, LoadPath  # noqa: E402
 from fem.model import Model  # noqa: E402
-from fem.output import Clock, Watch, read_mesh  # noqa: E402
+from fem.output import Clock, Snapshot, Watch, metal_at_vertices, read_mesh  # noqa: E402
+from fem.regions import SCREW  # noqa: E402
 from fem.waveform import Waveform  # noqa: E402
+from materials.bone import cortex  # noqa: E402
+from materials.density import Density, Kind  # noqa: E402
+from meshes.labmesh import REGIONS  # noqa: E402
 from meshes.specimen import Cylinder  # noqa: E402
+from meshes.split import adjacency, facet_vertices  # noqa: E402
 from scenarios import failure  # noqa: E402
 import synthetic  # noqa: E402
 
@@ -418,6 +424,56 @@ def test_a_load_on_a_line_through_the_bone(tmp_path):
     assert found["head"]["top_mm"] == pytest.approx(found["head"]["displacement_mm"]) and found["deep"]["top_mm"] < 0.0
     assert found["bone"]["force_N"] > 1.5 * found["head"]["force_N"]
     assert abs(found["bone"]["angle_deg"]) < 0.5 * abs(found["head"]["angle_deg"])
+
+
+def test_the_screw_is_judged_at_its_surface(tmp_path):
+    """A bent screw: the stress of a beam, E u''(x) r, at its surface, where means of cells are lower."""
+    directory = prepare(tmp_path / "bent")
+    model = Model(Domain(MPI.COMM_WORLD, read_mesh(directory / "mesh.npz")), json.loads((directory / "problem.json").read_text()))
+    x, (poisson, modulus, curvature) = model.domain.node_x, (0.3, 110e3, 1e-4)
+    law = model.law[np.flatnonzero(model.domain.region == SCREW)[0]]
+    compliance = np.linalg.inv(model.laws.C[law])
+    assert modulus == pytest.approx(1 / compliance[2, 2], rel=0.05) and poisson == pytest.approx(-compliance[0, 2] / compliance[2, 2], rel=0.15)
+    modulus, poisson = 1 / compliance[2, 2], -compliance[0, 2] / compliance[2, 2]
+    x, y, z = x.T
+    bent = curvature * np.stack([-0.5 * (z**2 + poisson * (x**2 - y**2)), -poisson * x * y, x * z], axis=1)  # pure bending
+    model.u.array[:] = bent.ravel()
+    model.residual()
+    use, mises = metal_at_vertices(model)
+    metal = model.domain.region == SCREW
+    surface = np.abs(model.domain.x[metal][..., 0]).max()
+    assert mises.max() == pytest.approx(modulus * curvature * surface, rel=1e-6) and np.allclose(use * model.laws.strength[law], mises)
+    means = Snapshot(model).cells["von_mises"][metal]
+    assert means.max() < 0.9 * mises.max()
+
+
+def test_the_cortex_bears_on_the_shank_with_its_own_stiffness(tmp_path, monkeypatch):
+    """Pushed sideways by 0.2 mm, the screw meets the shell's rim and not the penalty between them: three times as much of it changes
+    next to nothing, and the overlap is small beside the motion. Borne by the bone's penalty alone the screw would hold far less."""
+    directory, found = prepare(tmp_path / "rim", stop={"head_displacement_mm": 0.2, "cycles": 1}), {}
+    posed, lab = json.loads((directory / "problem.json").read_text()), read_mesh(directory / "mesh.npz")
+    boundary, _ = adjacency(lab["cells"])
+    facets = facet_vertices(lab["cells"], boundary)
+    top = np.all(np.abs(lab["points"][facets][..., 2]) < 1e-9, axis=1) & (lab["region"][boundary[:, 0]] == REGIONS["trabecular"])
+    lab |= {"facets/cortex": facets[top], "cortex_thickness": np.full(top.sum(), 0.8)}
+    posed["cortex"] = cortex(Density(80.0, Kind.QCT_K2HPO4))
+    one = Interface.__init__
+    for times in (0.0, 1.0, 3.0):
+        def scaled(self, points, laws, softer, rim, *more, times=times):
+            one(self, points, laws, softer, times * rim, *more)
+
+        monkeypatch.setattr(Interface, "__init__", scaled)
+        model = Model(Domain(MPI.COMM_WORLD, lab), posed)
+        points, solver = model.interface.points, LinearSolver(model)
+        at = points.rim > 0.0
+        assert at.sum() == toggling.SHORT_MESH.sectors and np.allclose(points.rim[at], 0.8 * toggling.SHORT.core_diameter * np.sin(np.pi / at.sum()), rtol=0.1)
+        step = Cycle(model, solver, posed, Clock(), Watch(model, solver, directory, logging.getLogger("test"), time.perf_counter()))
+        overlaps = []
+        step._pushing = lambda *_: overlaps.append(-split(model.interface.jump, points.normal)[0][at].min())
+        step._static_curve()
+        found[times] = step.static.rows[-1]["force_N"], overlaps[-1]
+    assert found[3.0][0] == pytest.approx(found[1.0][0], rel=0.03) and found[1.0][1] < 0.01
+    assert found[1.0][0] > 1.3 * found[0.0][0]
 
 
 def test_micromotion_counts_from_the_beginning_of_a_test(tmp_path):

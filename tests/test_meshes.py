@@ -1,5 +1,7 @@
 """Meshes of screws in cylinders and blocks: regions, volumes, split interfaces, cement of the volume asked for."""
 
+from dataclasses import replace
+
 import gmsh
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from meshes import core
 from meshes.kernel import gmsh_model
 from meshes.labmesh import REGIONS, LabMesh, cell_volumes, export
 from meshes.outline import radius_at
+from meshes.profile import screw_outline
 from meshes.split import adjacency, facet_vertices
 from meshes.specimen import Block, Broken, Cement, Cylinder, Fenestration, Halo, MeshError, Resolution, Screw
 
@@ -156,6 +159,42 @@ def test_cement_soaks_broken_bone_before_sound_bone():
         assert len(wet) > 5
         shared = {tuple(x) for x in np.round(mesh.points[wet], 6)} & {tuple(x) for x in np.round(mesh.points[dry], 6)}
         assert len(shared) > 3 and len(np.intersect1d(wet, dry)) == len(shared)
+
+
+def test_cement_that_cannot_reach_broken_bone_goes_elsewhere():
+    """Bone is broken under the hole and, apart from it, near the specimen's side: as much cement as was asked for is there all the same."""
+    halo = Halo(1.0, 6.5, 25.0)
+    whole = meshes.build(CYLINDER, SCREW, halo, None, COARSE, "threaded3d")
+    bone = whole.region == REGIONS["trabecular"]
+    centres = whole.points[whole.cells[bone]].mean(axis=1)
+    far = (centres[:, 0] > CYLINDER.diameter / 2 - 3.0) & (centres[:, 2] < -5)
+    broken = Broken(centres, cell_volumes(whole.points, whole.cells[bone]) * far)
+    void = meshes.build(CYLINDER, SCREW, halo, Cement(2000.0), COARSE, "threaded3d").volumes()["cement"]
+    mesh = meshes.build(CYLINDER, SCREW, halo, Cement(void + 0.5 * broken.volume.sum(), broken=broken), COARSE, "threaded3d")
+    assert broken.volume.sum() > 500.0 and mesh.info["soaked_mm3"] < 0.1 * broken.volume.sum()
+    assert mesh.info["cement_volume_mm3"] == pytest.approx(void + 0.5 * broken.volume.sum(), rel=0.02)
+
+
+def test_a_measured_halo_ends_where_bone_is_whole_and_what_cement_does_not_fill_is_debris():
+    """Loose at the entry and at the tip, whole between: the hole is the upper part, filled from its end; the rest stays bone."""
+    halo = Halo(1.5, 6.5, 25.0, "measured", profile=((-24.0, 1.2), (-20.0, 0.9), (-17.0, 0.1), (-12.0, 0.6), (-6.0, 1.5), (-1.0, 1.5)))
+    assert halo.bottom == 12.0
+    assert Halo(1.5, 6.5, 25.0, "measured", profile=((-24.0, 1.2), (-12.0, 0.6), (-1.0, 0.1))).bottom == 0.0
+    full = meshes.build(CYLINDER, SCREW, halo, Cement(2000.0), COARSE, "threaded3d")
+    half = meshes.build(CYLINDER, SCREW, halo, Cement(0.5 * full.volumes()["cement"]), COARSE, "threaded3d")
+    assert half.volumes()["cement"] == pytest.approx(0.5 * full.volumes()["cement"], rel=0.1)
+    assert set(half.volumes()) == {"screw", "cement", "trabecular"}
+
+
+def test_threads_follow_the_groove_of_an_earlier_screw():
+    """1 mm above their own: every crest is where one was; the one that would stand at the entry is left out."""
+    def crests(screw):
+        chain = screw_outline(screw)
+        z = chain[(chain[:, 0] == screw.radius) & (chain[:, 1] < 0.0), 1]
+        return z.reshape(-1, 2)[:, 0]
+
+    own, followed = crests(SCREW), crests(replace(SCREW, follows=1.0, insertion_depth=SCREW.depth - 1.0))
+    assert followed == pytest.approx(own[1:] + 1.0) and own[0] + 1.0 > -0.05 * SCREW.pitch
 
 
 def test_the_core_of_a_screw_that_is_not_all_in():

@@ -240,7 +240,7 @@ def test_each_solved_step_has_a_folder_and_starts_where_the_last_one_ended(toggl
     assert posed["5-pullout"]["start"] == {"from": "../4-cycle", "same_mesh": True}
     assert posed["2-cycle"]["loading"]["direction"] == [-1.0, 0.0, 0.0] and posed["5-pullout"]["loading"]["kind"] == "pullout"
     (_, screw, none, no_cement, *_), (_, longer, halo, cement, *_) = asked  # the pullout needs no mesh of its own
-    assert none is None and no_cement is None and (screw.head_height, longer.head_height) == (9.5, 11.5)
+    assert none is None and no_cement is None and (screw.head_height, longer.head_height) == (9.5, 9.5) and posed["4-cycle"]["loading"]["ahead_mm"] == 2.0
     assert cement.broken.centres.shape == (2, 3) and cement.broken.volume.tolist() == pytest.approx([0.0, 1 / 6])  # bone alone
     assert halo.shape == "measured" and halo.profile == ((-29, 0.8), (-15, 0.3), (-1, 1.1))
     assert result.peak_force_N == 300.0 and result.load_at_loosening_N == 190.0 and result.seconds_total == 30.0

@@ -6,6 +6,7 @@ from pathlib import Path
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -357,6 +358,18 @@ def test_two_ranks_pull_as_one(tmp_path, monkeypatch):
     assert one.summary["failure_type"] == 2 and len(one.curve) > 10
     assert {"report.html", "figures", "peak.vtu", "run.log"} <= names(one.directory)
     assert names(".") == {"1", "2"}
+
+
+def test_another_lever_arm_needs_no_other_mesh(tmp_path):
+    """The specimen keeps its state; the load is moved to its line by a couple."""
+    text = (ROOT / "scenarios" / "toggle_native.yaml").read_text()
+    file = tmp_path / "two.yaml"
+    file.write_text(text.replace("resolution:", "  - cycle: {preset: weiser, lever_arm: 20 mm}\nresolution:"))
+    scenario = load(file)
+    first, second = assemble.stages(scenario)
+    assert assemble.parts(scenario, first) == assemble.parts(scenario, second)
+    mesh = SimpleNamespace(frame=(np.eye(3), np.zeros(3)))
+    assert [assemble._loading(scenario, stage, mesh)["ahead_mm"] for stage in (first, second)] == [0.0, 10.0]
 
 
 def test_a_screw_that_is_put_in_anew_starts_free_of_load(tmp_path):
