@@ -444,7 +444,7 @@ def test_the_screw_is_judged_at_its_surface(tmp_path):
     surface = np.abs(model.domain.x[metal][..., 0]).max()
     assert mises.max() == pytest.approx(modulus * curvature * surface, rel=1e-6) and np.allclose(use * model.laws.strength[law], mises)
     shaft = model.domain.x[metal][..., 2].max(axis=1) <= 0.0
-    assert Snapshot(model).cells["von_mises"][metal][shaft].max() < 0.9 * mises[shaft].max()
+    assert Snapshot(model).cells["von_mises"][metal][shaft].max() < 0.95 * mises[shaft].max()
 
 
 def test_the_cortex_bears_on_the_shank_with_its_own_stiffness(tmp_path, monkeypatch):
