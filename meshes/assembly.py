@@ -96,6 +96,7 @@ def _vertebra(specimen, screw, halo, cement, resolution):
         screw = replace(screw, insertion_depth=screw.depth - by, head_height=screw.head_height + by, follows=by)
     if halo is not None:
         halo = replace(halo, above=deeper_than(halo.around_diameter))
+        halo = halo if halo.bottom > 0.0 else None  # a shallow one is gone with the bone that the wider entry takes
     if cement is not None:
         body, front = (float((origin[1] - y) / R[1, 2]) for y in (shape.wall, shape.wall - shape.level.depth / 3.0))
         cement = replace(cement, body_from=body, front_from=front)
