@@ -264,7 +264,9 @@ class Cortex:
         """(largest von Mises stress over strength, largest plastic strain in tension and shear, which grows on in torn shell) on this rank."""
         if len(self.nodes) == 0:
             return 0.0, 0.0
-        return float(_mises(self.stress).max() / self.strength), float(self.strain.max())
+        there = self.weight > 0.0  # an entry may be opened to the bone
+        return (float(_mises(self.stress).max(where=there, initial=0.0) / self.strength),
+                float(self.strain.max(where=there, initial=0.0)))
 
 
 def _torn(strain):

@@ -17,6 +17,7 @@ from fem.elements import Quadrature, energies, stiffness, update
 from fem.interface import Interface
 from fem.regions import SCREW
 
+FLAT = 1e-6  # mm: the entry is drawn flat, in the plane z = 0
 MATRIX = {2: "aij", 3: "baij"}  # by dimension: products are fastest in blocks, which the direct solver of the flat ones does not take
 
 
@@ -147,7 +148,7 @@ class Model:
         points = self.domain.interface_points()
         number = self._region_modulus()
         softer = np.minimum(number[points.minus_region], number[points.plus_region]) if len(points.minus) else np.empty(0)
-        rim = cortex["modulus"] * points.rim / points.weight if cortex else np.zeros_like(softer)
+        rim = cortex["modulus"] * cortex.get("entry", 1.0) * points.rim / points.weight if cortex else np.zeros_like(softer)
         return Interface(points, laws, softer, rim, self.domain.index_map, self.dim, self.prescribed)
 
     def _region_modulus(self):
@@ -163,8 +164,9 @@ class Model:
         lab = self.domain.lab
         if not cortex or self.dim == 2 or "facets/cortex" not in lab or len(lab["facets/cortex"]) == 0:
             return None
-        return Cortex(self.domain, lab["facets/cortex"], lab["cortex_thickness"], cortex["modulus"], cortex["poisson"],
-                      cortex["strength"])
+        entry = np.all(np.abs(lab["points"][lab["facets/cortex"]][..., 2]) < FLAT, axis=1)
+        thickness = np.where(entry, cortex.get("entry", 1.0), 1.0) * lab["cortex_thickness"]
+        return Cortex(self.domain, lab["facets/cortex"], thickness, cortex["modulus"], cortex["poisson"], cortex["strength"])
 
     def _block_map(self, nodes):
         """Global node numbers (PETSc int) of local nodes (n, k)."""

@@ -65,11 +65,19 @@ def set_fatigue_life(problem, value):
         problem["cortex"]["fatigue"]["life"] *= float(share)
 
 
+def set_entry_cortex(problem, value):
+    """Share of the cortex's thickness that is left round the entry: 1 as an awl leaves it, 0 where a burr has opened it wider than the
+    screw."""
+    if problem["cortex"]:
+        problem["cortex"]["entry"] = float(value)
+
+
 ABLATIONS = {"von_mises": ("von Mises bone", von_mises), "bonded_threads": ("bonded threads", bonded_threads),
              "no_predamage": ("no insertion damage", no_predamage)}
 INPUTS = {"model.friction": set_friction, "model.insertion_damage": set_insertion_damage,
-          "model.fatigue_life_at_yield": set_fatigue_life}
-LIMITS = {"model.friction": (0.0, 1.0), "model.insertion_damage": (0.0, 0.95), "model.fatigue_life_at_yield": (1.0, 1e6)}
+          "model.fatigue_life_at_yield": set_fatigue_life, "model.entry_cortex": set_entry_cortex}
+LIMITS = {"model.friction": (0.0, 1.0), "model.insertion_damage": (0.0, 0.95), "model.fatigue_life_at_yield": (1.0, 1e6),
+          "model.entry_cortex": (0.0, 1.0)}
 
 
 def within_limits(name, value):

@@ -25,15 +25,12 @@ from fem.curve import Curve  # noqa: E402
 from fem.cycle import Cycle  # noqa: E402
 from fem.domain import Domain  # noqa: E402
 from fem.halo import Halo  # noqa: E402
-from fem.interface import Interface, split  # noqa: E402
 from fem.linear import LinearSolver  # noqa: E402
 from fem.loadpath import Drive, LoadPath  # noqa: E402
 from fem.model import Model  # noqa: E402
 from fem.output import Clock, Snapshot, Watch, metal_at_vertices, read_mesh  # noqa: E402
 from fem.regions import SCREW  # noqa: E402
 from fem.waveform import Waveform  # noqa: E402
-from materials.bone import cortex  # noqa: E402
-from materials.density import Density, Kind  # noqa: E402
 from meshes.labmesh import REGIONS  # noqa: E402
 from meshes.specimen import Cylinder  # noqa: E402
 from meshes.split import adjacency, facet_vertices  # noqa: E402
@@ -445,35 +442,6 @@ def test_the_screw_is_judged_at_its_surface(tmp_path):
     assert mises.max() == pytest.approx(modulus * curvature * surface, rel=1e-6) and np.allclose(use * model.laws.strength[law], mises)
     shaft = model.domain.x[metal][..., 2].max(axis=1) <= 0.0
     assert Snapshot(model).cells["von_mises"][metal][shaft].max() < 0.95 * mises[shaft].max()
-
-
-def test_the_cortex_bears_on_the_shank_with_its_own_stiffness(tmp_path, monkeypatch):
-    """Pushed sideways by 0.2 mm, the screw meets the shell's rim and not the penalty between them: three times as much of it changes
-    next to nothing, and the overlap is small beside the motion. Borne by the bone's penalty alone the screw would hold far less."""
-    directory, found = prepare(tmp_path / "rim", stop={"head_displacement_mm": 0.2, "cycles": 1}), {}
-    posed, lab = json.loads((directory / "problem.json").read_text()), read_mesh(directory / "mesh.npz")
-    boundary, _ = adjacency(lab["cells"])
-    facets = facet_vertices(lab["cells"], boundary)
-    top = np.all(np.abs(lab["points"][facets][..., 2]) < 1e-9, axis=1) & (lab["region"][boundary[:, 0]] == REGIONS["trabecular"])
-    lab |= {"facets/cortex": facets[top], "cortex_thickness": np.full(top.sum(), 0.8)}
-    posed["cortex"] = cortex(Density(80.0, Kind.QCT_K2HPO4))
-    one = Interface.__init__
-    for times in (0.0, 1.0, 3.0):
-        def scaled(self, points, laws, softer, rim, *more, times=times):
-            one(self, points, laws, softer, times * rim, *more)
-
-        monkeypatch.setattr(Interface, "__init__", scaled)
-        model = Model(Domain(MPI.COMM_WORLD, lab), posed)
-        points, solver = model.interface.points, LinearSolver(model)
-        at = points.rim > 0.0
-        assert at.sum() == toggling.SHORT_MESH.sectors and np.allclose(points.rim[at], 0.8 * toggling.SHORT.core_diameter * np.sin(np.pi / at.sum()), rtol=0.1)
-        step = Cycle(model, solver, posed, Clock(), Watch(model, solver, directory, logging.getLogger("test"), time.perf_counter()))
-        overlaps = []
-        step._pushing = lambda *_: overlaps.append(-split(model.interface.jump, points.normal)[0][at].min())
-        step._static_curve()
-        found[times] = step.static.rows[-1]["force_N"], overlaps[-1]
-    assert found[3.0][0] == pytest.approx(found[1.0][0], rel=0.03) and found[1.0][1] < 0.01
-    assert found[1.0][0] > 1.3 * found[0.0][0]
 
 
 def test_micromotion_counts_from_the_beginning_of_a_test(tmp_path):

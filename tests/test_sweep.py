@@ -80,7 +80,7 @@ def test_all_that_is_wrong_with_the_form_is_said_with_its_line(base, tmp_path):
     ("screw.material", "[Ti6Al4V, gold]", "case 2 of"),
     ("screw.core_diameter", "[4 mm, 7 mm]", "case 2 of"),
     ("specimen.bmd", "{distribution: normal, mean: 70,5 mg/cm^3, sd: 5 mg/cm^3}", "mean: '70,5 mg/cm^3' has a decimal comma"),
-    ("model.frictoin", "[0.3]", "no such input of the laws; allowed: model.friction, model.insertion_damage, model.fatigue_life_at_yield (did you mean"),
+    ("model.frictoin", "[0.3]", "no such input of the laws; allowed: model.friction, model.insertion_damage, model.fatigue_life_at_yield, model.entry_cortex (did you mean"),
     ("model.friction", "[0.3, 0.4 mm]", "model.friction[2]: `0.4 mm` is not a number; this value has no unit"),
     ("model.insertion_damage", "[0.3, 1.2]", "case 2 of 2 cannot be run (model.insertion_damage = 1.2): model.insertion_damage: `1.2` is not possible; "
      "allowed: 0 to 0.95"),

@@ -175,6 +175,7 @@ def test_edits_change_one_thing_each():
     longer, more = edited(shelled, {"model.fatigue_life_at_yield": 140.0}), 140 / library.load("calibrated").fatigue_life_at_yield
     assert longer["laws"][1]["fatigue"]["life"] == pytest.approx(more * posed["laws"][1]["fatigue"]["life"])
     assert longer["cortex"]["fatigue"]["life"] == pytest.approx(more * 70.0)
+    assert edited(shelled, {"model.entry_cortex": 0.25})["cortex"]["entry"] == 0.25 and not edited(posed, {"model.entry_cortex": 0.25})["cortex"]
     assert json.dumps(posed) == before and edited(posed, {}) == posed
     with pytest.raises(KeyError):
         edited(posed, {"nonsense": True})

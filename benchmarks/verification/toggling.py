@@ -1,6 +1,6 @@
-"""Cyclic loading: thicker screws in loosened holes, cost; the model against itself: mesh, order, jumps, kinematics.
+"""Cyclic loading: thicker screws in loosened holes, cost, the entry; the model against itself: mesh, order, jumps, kinematics.
 
-    python -m benchmarks.verification.toggling revision cost                (L2 and L3; 5 to 20 minutes an arm)
+    python -m benchmarks.verification.toggling revision cost entry          (L2 and L3; 5 to 20 minutes an arm)
     python -m benchmarks.verification.toggling mesh order jump kinematics      (static curves; a short screw in a bone cylinder)
 
 Options: --resolution coarse|standard, --results DIR (a run that is complete there is not repeated), -n RANKS. Writes
@@ -33,12 +33,15 @@ SHORT = Screw(6.5, 20.0, 2.75, 4.5, head_height=7.5)
 SHORT_MESH = Resolution(1.6, 2.4, 8.0, 6)
 
 
-def carried_out(name, options):
-    """Result of a shipped scenario; what is there is not repeated, and what is unfinished is gone on with."""
-    directory = Path(options.results) / f"{name}_{options.resolution}"
+def carried_out(name, options, edits=None):
+    """Result of a shipped scenario, with inputs of the laws `edits` changed; what is there is not repeated, and what is unfinished is
+    gone on with."""
+    changes = "".join(f"_{key.split('.')[-1]}_{value:g}" for key, value in (edits or {}).items())
+    directory = Path(options.results) / f"{name}_{options.resolution}{changes}"
     shared = Shared(Path(options.results) / "shared", steps=True)
     if not (directory / "result.json").exists():
-        result = scenarios.run(SHIPPED / f"{name}.yaml", out=directory, ranks=options.ranks, resolution=options.resolution, cache=shared)
+        result = scenarios.run(SHIPPED / f"{name}.yaml", out=directory, ranks=options.ranks, resolution=options.resolution, cache=shared,
+                               edits=edits)
     elif (result := Result(directory)).status != "completed":
         result = resume(directory, options.ranks, shared)
     if result.status != "completed":
@@ -92,6 +95,19 @@ def cost(options):
                      "load at loosening N": step["load_at_loosening_N"]})
         print(rows[-1], flush=True)
     return rows, "L2, 70 mg/cm^3, protocol of Weiser 2021; memory of all ranks together"
+
+
+def entry(options):
+    """How the entry was opened: the dorsal cortex round it whole (an awl), in part, or gone (a burr), native and with cement."""
+    rows = []
+    for name, screw in (("toggle_native", "native"), ("toggle_augmented", "cement first")):
+        for share in (1.0, 0.5, 0.0):
+            result = carried_out(name, options, {"model.entry_cortex": share} if share < 1.0 else None)
+            rows.append({"screw": screw, "cortex left %": 100 * share} | row_of(screw, cycles(result)[0], result))
+            del rows[-1]["arm"]
+            rows[-1]["against the whole one"] = rows[-1]["load at loosening N"] / rows[-1 - (share < 1.0) - (share < 0.5)]["load at loosening N"]
+            print(rows[-1], flush=True)
+    return rows, f"L2, 70 mg/cm^3, protocol of Weiser 2021, {options.resolution} mesh; static: one push without cycles"
 
 
 # ---- the model against itself ---------------------------------------------------------------------------------------
@@ -286,7 +302,7 @@ def kinematics(options):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("studies", nargs="+", choices=("revision", "cost", "mesh", "order", "jump", "kinematics"))
+    parser.add_argument("studies", nargs="+", choices=("revision", "cost", "entry", "mesh", "order", "jump", "kinematics"))
     parser.add_argument("--resolution", default="coarse", choices=("coarse", "standard", "fine"))
     parser.add_argument("--results", default="results/toggling")
     parser.add_argument("-n", dest="ranks", type=int, default=2)
