@@ -47,7 +47,7 @@ def density(folder):
         rows.append({"BMD mg/cm3": bmd, **numbers(result)})
         ax.plot(result.curve["displacement_mm"], result.curve["force_N"], label=f"{bmd} mg/cm³")
     ax.set(xlabel="displacement of the head (mm)", ylabel="force (N)", xlim=(0, None), ylim=(0, None))
-    ax.legend(frameon=False, title="BMD")
+    fig.legend(frameon=False, title="BMD", loc="outside right upper", reverse=True)
     fig.savefig(HERE / "bone_density.png", dpi=150)
     peaks = np.array([row["peak N"] for row in rows])
     slope, level = np.polyfit(np.log(DENSITIES), np.log(peaks), 1)
