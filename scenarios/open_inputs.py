@@ -4,6 +4,9 @@ All arms of a study see the same samples, so that a ratio of two arms is taken b
 their own (classes of density) they are other specimens: each scatters by itself, in a dimension of its own.
 """
 
+from functools import cache
+
+import numpy as np
 from scipy.stats import qmc, truncnorm
 
 from scenarios.study import MODEL_INPUTS, Case, arm_text
@@ -12,6 +15,7 @@ from scenarios.units import number
 from scenarios.variation import value_at, varied
 
 SEED = 20  # the same samples each time: what is cached is found again
+DESIGNS = 2000  # hypercubes of which the least correlated one is taken
 
 
 def samples(study, arm, count):
@@ -19,11 +23,29 @@ def samples(study, arm, count):
     given = study.uncertain
     if not given or not count:
         return []
-    dimensions = [(path, None) for path in given]
-    dimensions += [(path, other) for path in given for other in study.arms if path in own(study, other)]
-    shares = dict(zip(dimensions, qmc.LatinHypercube(d=len(dimensions), seed=SEED).random(count).T))
-    each = {path: shares[(path, arm) if (path, arm) in shares else (path, None)] for path in given}
-    return [{path: quantile(given[path], each[path][k], path) for path in given} for k in range(count)]
+    dimensions, sets = [], {}
+    for other in study.arms:
+        sets[other] = [(path, other if path in own(study, other) else None) for path in given]
+        dimensions += [dimension for dimension in sets[other] if dimension not in dimensions]
+    columns = [tuple(dimensions.index(dimension) for dimension in each) for each in sets.values()]
+    shares = hypercube(len(dimensions), count, tuple(dict.fromkeys(columns)))[:, columns[list(sets).index(arm)]]
+    return [{path: quantile(given[path], share, path) for path, share in zip(given, row)} for row in shares]
+
+
+@cache
+def hypercube(dimensions, count, sets):
+    """(count, dimensions) of a Latin hypercube; `sets`: columns that one arm has. Of many the one whose largest correlation between
+    two inputs of an arm is least: of four random samples of three inputs two may be correlated by 0.99, dense bone always with
+    much damage, and what each is worth then hides the other."""
+    engine = qmc.LatinHypercube(d=dimensions, seed=SEED)
+    return min((engine.random(count) for _ in range(DESIGNS)), key=lambda design: max(_correlated(design[:, columns]) for columns in sets))
+
+
+def _correlated(design):
+    """Largest correlation between two columns, without its sign."""
+    if min(design.shape) < 2:
+        return 0.0
+    return float(np.abs(np.corrcoef(design.T) - np.eye(design.shape[1])).max())
 
 
 def cases(study, folder, arm, count):

@@ -25,7 +25,7 @@ from scenarios.study_loader import SHIPPED
 from scenarios.trouble import BadInput, Environment
 from scenarios.variation import varied
 
-SAMPLES = 4  # of an axisymmetric arm, which takes seconds; a solid one takes minutes, so it is sampled on request only
+SAMPLES = 8  # of an axisymmetric arm, which takes seconds; a solid one takes minutes, so it is sampled on request only
 RATIOS = "ratios"
 WORSE = 1.0  # percentage points by which a wrong model must miss more to be called worse
 
@@ -34,8 +34,8 @@ def validate(files=(), out=None, ranks=None, resolution=None, samples=None, run=
     """Compare studies with simulations of them; returns the content of validation.json.
 
     files: paths of studies, or names of shipped ones; none: all that are shipped; out: directory, by default
-    results/validation; samples: of the open inputs, for each arm (None: 4 of axisymmetric arms, none of others); ablation: each
-    study with deliberately wrong models as well; run: False uses only what is there or the repository publishes, of that 4
+    results/validation; samples: of the open inputs, for each arm (None: 8 of axisymmetric arms, none of others); ablation: each
+    study with deliberately wrong models as well; run: False uses only what is there or the repository publishes, of that 8
     samples of every arm and the wrong models too.
     Raises BadInput if any study has anything wrong with it, before the first run.
     """

@@ -3,12 +3,13 @@
 from pathlib import Path
 import textwrap
 
+import numpy as np
 import pytest
 from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
 from materials import library
-from scenarios import case_runs, cli, open_inputs, runner, specimen_table, study_loader
+from scenarios import case_runs, cli, open_inputs, runner, specimen_table, study_loader, validation
 from scenarios.loader import load as load_scenario
 from scenarios.shared import Shared
 from scenarios.study import Case, amount, arm_text, outcome_of, unit
@@ -206,6 +207,17 @@ def test_open_inputs_are_the_same_for_all_arms_and_fill_their_range(tmp_path):
         assert a.inputs == b.inputs and value_at(a.text, "specimen.density") == value_at(b.text, "specimen.density")
     densities = [float(value_at(case.text, "specimen.density").split()[0]) for case in found["index"]]
     assert 0.18 <= min(densities) < 0.195 and 0.205 < max(densities) <= 0.22
+
+
+@pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.stem)
+def test_open_inputs_of_an_arm_are_not_confounded(file):
+    study, _ = study_loader.load(file)
+    for arm in study.arms:
+        drawn = open_inputs.samples(study, arm, validation.SAMPLES)
+        shares = np.array([[float(str(value).split()[0]) for value in row.values()] for row in drawn])
+        if shares.size and shares.shape[1] > 1:
+            assert np.abs(np.corrcoef(shares.T) - np.eye(shares.shape[1])).max() < 0.45, arm
+    assert open_inputs.samples(study, arm, 4) == open_inputs.samples(study, arm, 4)
 
 
 def test_a_scatter_follows_the_value_of_the_arm(tmp_path):
