@@ -240,14 +240,19 @@ def _short(pair):
     return " > ".join(arms) if len(arms) == 2 and arms[0] != arms[1] else pair
 
 
+def sign(item: Measured):
+    """'>', '<' or '~' (no difference found) between the sides of a ratio, difference or direction; None of anything else and of a
+    blind prediction."""
+    if item.kind == "direction":
+        return item.parsed_direction[1]
+    if item.kind not in ("ratio", "difference") or item.given is None:
+        return None
+    neutral = 1.0 if item.kind == "ratio" else 0.0
+    if item.given == neutral or (item.p is not None and item.p > agreement.SIGNIFICANT):
+        return "~"
+    return ">" if item.given > neutral else "<"
+
+
 def _order(item: Measured):
     """(stronger side, weaker side) as an item that compares two arms says, or None."""
-    if item.kind in ("ratio", "difference") and item.given is not None:
-        neutral = 1.0 if item.kind == "ratio" else 0.0
-        if item.given == neutral or (item.p is not None and item.p > agreement.SIGNIFICANT):
-            return None
-        return tuple(item.sides) if item.given > neutral else tuple(item.sides[::-1])
-    if item.kind == "direction":
-        sign = item.parsed_direction[1]
-        return None if sign == "~" else tuple(item.sides) if sign == ">" else tuple(item.sides[::-1])
-    return None
+    return {">": tuple(item.sides), "<": tuple(item.sides[::-1])}.get(sign(item))

@@ -81,7 +81,7 @@ class ReportedSpecimen(Block):
     levels: list[Literal[LEVELS]] | None = default(None, NOT_GIVEN, "vertebral levels that were tested")
     n: Count | None = default(None, NOT_GIVEN, "number of specimens")
     bmd: BoneDensity | None = default(None, NOT_GIVEN, "mean bone density")
-    bmd_sd: Annotated[float, Quantity("mg/cm^3", 0, 300, "16 mg/cm^3")] | None = default(
+    bmd_sd: Annotated[float, Quantity("mg/cm^3", 0.1, 300, "16 mg/cm^3")] | None = default(
         None, NOT_GIVEN, "its standard deviation"
     )
     bmd_kind: BmdKind | None = default(None, NOT_GIVEN, "what kind of density it is")
@@ -293,6 +293,19 @@ def amount(value, into):
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not isfinite(value):
         raise refused(f"`{value}` is not a plain number", "a number without unit, such as `1.45`")
     return float(value)
+
+
+def not_produced(outcome, scenario, arm):
+    """Why the protocol of an arm's Scenario does not have an outcome; None if it has."""
+    kinds = [kind for _, kind, _ in scenario.steps()]
+    asked = OUTCOME.match(outcome)
+    able = [kind for kind, numbers in NUMBERS.items() if asked["key"] in {key for key, *_ in numbers}]
+    kind, times = asked["kind"], int(asked["number"] or 1)
+    if (kind and kind not in able) or not set(able) & set(kinds):
+        return f"`{outcome}` is an outcome of {' or '.join(able)}; the steps of arm `{arm}` are {', '.join(kinds)}"
+    if kind and kinds.count(kind) < times:
+        return f"arm `{arm}` has {kinds.count(kind)} `{kind}`, so there is no {kind}[{times}]"
+    return None
 
 
 # -- cases -------------------------------------------------------------------------------------------------------------

@@ -49,6 +49,21 @@ def value_at(text, path):
     return block.get(key)
 
 
+def number_in(scenario, path):
+    """The number that a spec.Scenario has at a dotted path, in its own unit; None where there is none."""
+    first, *parts = path.split(".")
+    block = scenario
+    if first == "protocol":
+        steps = scenario.steps()
+        place = step_index([kind for _, kind, _ in steps], parts.pop(0))
+        block = None if place is None else steps[place][2]
+    else:
+        parts.insert(0, first)
+    for part in parts:
+        block = getattr(block, part, None)
+    return block if isinstance(block, (int, float)) else None
+
+
 def _block(data, path):
     """(mapping, key) that a dotted path names."""
     parts = path.split(".")
