@@ -108,7 +108,7 @@ def points(study, outcomes, specimens=()):
                 study.role,
                 study.kind,
                 "specimen",
-                f"{row.name}: {outcome}",
+                f"{row.name}, {row.arm}: {outcome}",
                 unit(outcome),
                 measured,
                 n=1,

@@ -233,7 +233,7 @@ class Study(Block):
         "the arms, each `name: {dotted path: value}`, `name: file.yaml`, or changes with another `base:`"
     )
     measured: list[Measured] = default([], "a specimen-wise table", "what was measured")
-    specimens: Text | None = default(None, "none", "CSV file with one row a specimen (path from this file)")
+    specimens: Text | None = default(None, "none", "CSV file with one row a specimen and arm (path from this file)")
     assumed: dict[str, Assumption] = default({}, "everything is given", "what the source does not give, by dotted path")
     open: dict[str, Distribution] = default({}, "nothing is open", "inputs known within bounds only, by dotted path")
 

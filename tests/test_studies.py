@@ -9,7 +9,7 @@ from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
 from materials import library
-from scenarios import case_runs, cli, open_inputs, runner, specimen_table, study_loader, validation
+from scenarios import case_runs, cli, comparing, open_inputs, runner, specimen_table, study_loader, validation
 from scenarios.loader import load as load_scenario
 from scenarios.shared import Shared
 from scenarios.study import Case, amount, arm_text, outcome_of, unit
@@ -354,17 +354,23 @@ def test_table_of_specimens(tmp_path):
     ("380,a", "38O,a", "`38O` is not a number"),
     ("peak_force_N,", "peak_force,", "`peak_force` is neither an input"),
     ("a.csv", "b.csv", "there is no curve file"),
-    ("b,thick", "a,thick", "specimen `a` is there 2 times"),
+    ("b,thick", "a,index", "specimen `a` is in arm `index` 2 times"),
     ("0.19", "9", "table.csv:2: specimen.density: '9 g/cm^3' is out of range"),
     ("0.19,380", "0,19,380,4", "table.csv:2: 7 cells under 5 headings; a decimal comma?"),
     ("b,thick,,520,", "b", "table.csv:3: arm: there is no value"),
-    ("380,a", "nan,a", "table.csv:2: peak_force_N: `nan` is no measured value; allowed is 0 or more (empty: not measured)"),
+    ("380,a", "nan,a", "table.csv:2: peak_force_N: `nan` is no measured value; allowed is above 0 (empty: not measured)"),
+    ("380,a", "0,a", "table.csv:2: peak_force_N: `0` is no measured value"),
     ("380,a", "inf,a", "`inf` is no measured value"),
     ("380,a", "-380,a", "`-380` is no measured value"),
     ("N,curve", "N,peak_force_N", "table.csv:1: the column `peak_force_N` is there 2 times"),
     ("peak_force_N,", "specimen.density [mg/cm^3],", "table.csv:1: the column `specimen.density` is there 2 times"),
     ("peak_force_N,", "force,", "allowed: specimen, arm, curve, load_at_loosening_N, "),
     ("peak_force_N,", "pullout.peak_force_N (kN),", "`pullout.peak_force_N (kN)` is neither an input"),
+    ("peak_force_N,", "cycles_to_loosening,", "table.csv:2: `cycles_to_loosening` is an outcome of cycle; the steps of arm `index` are insert, pullout"),
+    ("peak_force_N,", "pullout[2].peak_force_N,", "table.csv:3: arm `thick` has 1 `pullout`, so there is no pullout[2]"),
+    (TABLE[TABLE.index("380"):], ",\nb,thick,,,\n", "table.csv: there is nothing measured in it"),
+    (TABLE, TABLE.replace(",", ";"), "table.csv:1: the cells are separated by semicolons; separate them by commas"),
+    (TABLE, TABLE.replace(",", "\t"), "table.csv:1: the cells are separated by tabs; separate them by commas"),
 ])
 def test_table_refused_with_its_line(tmp_path, old, new, sentence):
     file = with_table(tmp_path, TABLE.replace(old, new))
@@ -373,8 +379,36 @@ def test_table_refused_with_its_line(tmp_path, old, new, sentence):
     assert sentence in str(caught.value)
 
 
+@pytest.mark.parametrize("curve, sentence", [
+    ("displacement_mm,load_N\n0,0\n0.2,380\n", "a.csv:1: there is no column `force_N`"),
+    ("displacement_mm,force_N\n0,0\n0.2,38O\n", "a.csv:3: force_N: `38O` is not a number"),
+    ("displacement_mm,force_N\n0,0\n0.2,\n", "a.csv:3: force_N: `` is not a number"),
+    ("displacement_mm,force_N\n0.2,380\n", "a.csv: a curve has at least two points"),
+    ("displacement_mm,force_N\n", "a.csv: a heading and at least one row are needed"),
+    ("displacement_mm;force_N\n0;0\n0,2;380\n", "a.csv:1: the cells are separated by semicolons"),
+    ("displacement_mm,force_N,force_N\n0,0,0\n1,1,1\n", "a.csv:1: the column `force_N` is there 2 times"),
+])
+def test_curve_refused_with_its_line(tmp_path, curve, sentence):
+    file = with_table(tmp_path)
+    (tmp_path / "a.csv").write_text(curve)
+    with pytest.raises(BadInput, match="study.yaml:15: specimens: ") as caught:
+        study_loader.load(file)
+    assert sentence in str(caught.value)
+
+
+def test_a_specimen_may_be_in_several_arms(tmp_path):
+    study, folder = study_loader.load(with_table(tmp_path, TABLE.replace("b,thick", "a,thick")))
+    rows = specimen_table.read(study, folder)
+    assert [(row.name, row.arm) for row in rows] == [("a", "index"), ("a", "thick")]
+    plans = validation._plans(study, folder, tmp_path / "runs", None, 0, {}, True)
+    points = comparing.points(study, comparing.Outcomes(plans), rows)
+    assert [point.what for point in points[-2:]] == ["a, index: peak_force_N", "a, thick: peak_force_N"]
+    runs = validation._described(study, folder, {"": plans})["runs"]
+    assert [(run["arm"], bool(run["curve"])) for run in runs if run["specimen"]] == [("index", True), ("thick", False)]
+
+
 def test_all_that_is_wrong_in_a_table_is_told(tmp_path):
-    with_table(tmp_path, "specimen,arm,specimen.density (g/cm^3),screw.pitch,peak_force_N\na,indx,0.2,3 mm,380\nb,thick,9,3,-2\nc,index,0.2,3,0\n")
+    with_table(tmp_path, "specimen,arm,specimen.density (g/cm^3),screw.pitch,peak_force_N\na,indx,0.2,3 mm,380\nb,thick,9,3,-2\nc,index,0.2,3,1\n")
     found = [problem.text("study.yaml").removeprefix("study.yaml:15: specimens: table.csv:") for problem in study_loader.read(tmp_path / "study.yaml").problems]
     assert [text[:22] for text in found] == ["2: there is no arm `in", "3: peak_force_N: `-2` ", "3: specimen.density: '", "3: screw.pitch: '3' ha"], found
     assert found[3].endswith("(and 1 more)")

@@ -46,6 +46,11 @@ def test_too_few_pairs_give_no_number():
     assert correlation([1, 1, 1], [1, 2, 3]) is None
 
 
+def test_what_was_measured_to_be_0_has_no_error_in_percent():
+    assert agreement([0.0, 2.0], [1.0, 3.0])["MAPE_percent"] == pytest.approx(50)
+    assert agreement([0.0], [1.0])["MAPE_percent"] is None and agreement([0.0], [1.0])["RMSE"] == 1
+
+
 def test_means_told_apart_by_welch():
     assert not distinct((742, 320, 31), (732, 307, 31))
     assert distinct((370, 140, 30), (970, 400, 30))
