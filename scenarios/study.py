@@ -384,19 +384,22 @@ def base_text(base, folder):
         raise BadInput(f"there is no scenario file {file} ({getattr(error, 'strerror', None) or error})") from None
 
 
+def place_of(summary, outcome):
+    """Place among the steps of a result.json of the one that an outcome is of; None if there is none."""
+    kinds, found = [step.get("kind") for step in summary.get("steps", ())], OUTCOME.match(outcome)
+    if found["kind"]:
+        return step_index(kinds, outcome.rpartition(".")[0])
+    has = [place for place, kind in enumerate(kinds) if found["key"] in {key for key, *_ in NUMBERS.get(kind, ())}]
+    return has[-1] if has else None
+
+
 def outcome_of(summary, outcome):
     """(value, why not) of an outcome such as `cycle[2].load_at_loosening_N` in a result.json; value None where there is none."""
-    found = OUTCOME.match(outcome)
-    steps = [step for step in summary.get("steps", ()) if step.get("kind") in NUMBERS]
-    if found["kind"]:
-        place = step_index([step["kind"] for step in steps], outcome.rpartition(".")[0])
-        step = None if place is None else steps[place]
-    else:
-        has = [step for step in steps if found["key"] in {key for key, *_ in NUMBERS[step["kind"]]}]
-        step = has[-1] if has else None
-    value = step.get(found["key"]) if step else None
+    steps, place = summary.get("steps", []), place_of(summary, outcome)
+    step = {} if place is None else steps[place]
+    value = step.get(OUTCOME.match(outcome)["key"])
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None, summary.get("reason") or "the run has no such number"
-    if step is steps[-1] and summary["status"] != "completed" and step["kind"] == "pullout":
+    if step is [each for each in steps if each.get("kind") in NUMBERS][-1] and summary["status"] != "completed" and step["kind"] == "pullout":
         return None, f"stopped short: {summary.get('reason')}"  # the largest force so far is no peak
     return float(value), ""

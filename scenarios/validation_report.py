@@ -280,8 +280,10 @@ def off_by(point):
 
 
 def _predicted(point, of):
-    """The prediction as links to the results behind it, or why there is none."""
+    """The prediction as links to the results behind it, or why there is none, or none of the test that was carried out."""
     if point["predicted"] is None:
         return point["why"]
     first, *others = [f"runs/{name}/result.json" for name in point["runs"].split()]
-    return f"[{number(point['predicted'])}{of}]({first})" + "".join(f" [({k})]({file})" for k, file in enumerate(others, start=2))
+    return f"[{number(point['predicted'])}{of}]({first})" + "".join(f" [({k})]({file})" for k, file in enumerate(others, start=2)) + (
+        f" ({point['why']})" if point["why"] else ""
+    )
