@@ -220,7 +220,8 @@ def ranking(study, outcomes):
 
     Pairs come from means that differ (`agreement.distinct`), ratios and differences that are not reported as insignificant, and
     directions; what is counted nowhere gives none. A specimen-wise table is judged by its rank correlation instead. untold: pairs
-    without both predictions; wrong also where one is of a screw that loosened before the test; outcome: {'arm: outcome > other: outcome': whether it is right, None if untold}.
+    without both predictions; wrong: also those of a screw that loosened before the test; outcome: {'arm: outcome > other: outcome':
+    whether it is right, None if untold}.
     """
     pairs = {}
     items = [item for item in study.measured if not item.uncounted]

@@ -1,8 +1,8 @@
 """Specimen-wise data: a CSV file with one row a specimen and arm, beside a study file.
 
-Columns: `specimen` (its name) and `arm`, of which a specimen may be in several, such as its left and right pedicle; inputs by dotted path, with the unit in brackets, `specimen.bmd [mg/cm^3]`, or in
-the cells; outcomes by their key (`peak_force_N`, in the unit that the key names); `curve`, a CSV file with the columns
-displacement_mm and force_N. Empty cells are values that are not known: the arm's own is taken, an outcome is not compared.
+Columns: `specimen` (its name) and `arm`, of which a specimen may be in several, such as its left and right pedicle; inputs by
+dotted path, with the unit in brackets, `specimen.bmd [mg/cm^3]`, or in the cells; outcomes by their key (`peak_force_N`, in the
+unit that the key names); `curve`, a CSV file with the columns displacement_mm and force_N. Empty cells are values that are not known: the arm's own is taken, an outcome is not compared.
 """
 
 import csv

@@ -151,7 +151,10 @@ def _a(kind):
 
 
 def _outcomes_known(item):
-    names = [item.between[1]] if item.between else item.outcome if isinstance(item.outcome, list) else [item.outcome]
+    if item.kind == "correlation":
+        names = item.between[1:] if item.between else [None]
+    else:
+        names = item.outcome if isinstance(item.outcome, list) else [item.outcome]
     return all(name and (found := OUTCOME.match(name)) and found["key"] in OUTCOMES for name in names)
 
 
@@ -324,13 +327,12 @@ def _reaches(view, arm, path):
 
 
 def _base(view):
-    """What is wrong with the base is told there, once; of what arms may mend that which none does."""
+    """A base that cannot be read is told once; what else is wrong with it only if an arm leaves it so, in _arms."""
     if view.study is None:
         return
     try:
         text = study.readable(study.base_text(view.study.base, view.folder))
     except BadInput as error:
-        view.base_wrong = True
         yield ("base",), str(error)
         return
     view.base_problems = {(problem.path, problem.message) for problem in loader.judged(document_of(text), "base").problems}
@@ -347,7 +349,7 @@ def _arms(view):
             yield here, "an arm is `{}`, `{dotted path: value}` or the name of a scenario file"
             continue
         of_base = isinstance(given, dict) and "base" not in given
-        if of_base and view.base_wrong:
+        if of_base and view.base_problems is None:
             continue
         try:
             text = study.arm_text(found.model_copy(update={"name": found.name or "study"}), view.folder, arm)

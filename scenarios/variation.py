@@ -51,14 +51,11 @@ def value_at(text, path):
 
 def number_in(scenario, path):
     """The number that a spec.Scenario has at a dotted path, in its own unit; None where there is none."""
-    first, *parts = path.split(".")
-    block = scenario
-    if first == "protocol":
+    block, parts = scenario, path.split(".")
+    if parts[0] == "protocol" and len(parts) > 1:
         steps = scenario.steps()
-        place = step_index([kind for _, kind, _ in steps], parts.pop(0))
-        block = None if place is None else steps[place][2]
-    else:
-        parts.insert(0, first)
+        place = step_index([kind for _, kind, _ in steps], parts[1])
+        block, parts = None if place is None else steps[place][2], parts[2:]
     for part in parts:
         block = getattr(block, part, None)
     return block if isinstance(block, (int, float)) else None

@@ -144,6 +144,9 @@ REFUSED = {
                            13, "these are in N and N/mm; compare outcomes of one unit", ""),
     "sd_in_another_unit": (("sd: 20 N", "sd: 2 kN"), 11, "more than twice the mean (2000 and 400 N)", "is its unit right?"),
     "foam_of_a_cadaver": (("kind: synthetic", "kind: cadaveric"), 3, "arm `index` is of foam, which is `synthetic`", ""),
+    "correlation_of_nothing": ((LAST, "{correlation: [index, thick, index], outcome: peak_force_N, value: 0.9}"),
+                               14, "missing; a correlation is `between:", ""),
+    "open_protocol": (("model.friction: {uniform: [0.1, 0.2]", "protocol: {uniform: [0.1, 0.2]"), 19, "at 0.1, in arm `index`", ""),
     "arm_correlated_twice": ((LAST, "{correlation: [index, thick, index], between: [screw.diameter, peak_force_N], value: 0.9}"),
                              14, "an arm is there twice", ""),
 }
