@@ -14,8 +14,8 @@ def agreement(measured, predicted):
     """Statistics of n pairs as a dict; None where n is too small for one (two for an error's spread, three for a correlation).
 
     R2: about the identity line, 1 - sum (p - m)^2 / sum (m - mean)^2, not the square of r; concordance: Lin 1989,
-    2 cov / (var_m + var_p + (mean_m - mean_p)^2) with variances over n; MAPE in %; bias: mean of p - m, lower and upper limit of
-    agreement bias -+ 1.96 SD (n - 1).
+    2 cov / (var_m + var_p + (mean_m - mean_p)^2) with variances over n; MAPE in %, over what was measured to be other than 0;
+    bias: mean of p - m, lower and upper limit of agreement bias -+ 1.96 SD (n - 1).
     """
     from sklearn.metrics import mean_absolute_percentage_error, r2_score, root_mean_squared_error
 
@@ -37,9 +37,9 @@ def agreement(measured, predicted):
     found = {"n": len(m)} | found
     if not len(m):
         return found
-    difference = p - m
+    difference, some = p - m, m != 0
     found |= {
-        "MAPE_percent": 100 * float(mean_absolute_percentage_error(m, p)),
+        "MAPE_percent": 100 * float(mean_absolute_percentage_error(m[some], p[some])) if some.any() else None,
         "RMSE": float(root_mean_squared_error(m, p)),
         "bias": float(difference.mean()),
     }

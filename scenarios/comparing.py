@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass, field
 from itertools import combinations
 
 from scenarios import agreement
-from scenarios.study import SAME, Measured, outcome_of, unit
+from scenarios.cycling import cycles_to_stand
+from scenarios.study import SAME, Measured, outcome_of, place_of, unit
 from scenarios.variation import value_at
 
 GOAL, ACCEPTED = 0.10, 0.20  # of a ratio
@@ -20,6 +21,7 @@ FOAM = 0.05  # of a mean of foam blocks, which scatter by a few per cent only
 @dataclass
 class Point:
     """One comparison. Numbers in `unit` ('' for ratios, counts, correlations); None where there is none, `why` says why not.
+    A prediction with a `why` is of a test that was not the one carried out, and missed.
 
     kind: arm, ratio, difference, direction, correlation or specimen; predicted of a direction: first over second;
     low, high: least and largest prediction over `samples` of the open inputs and the nominal one; runs: names of the run
@@ -81,12 +83,13 @@ class Outcomes:
         return self.plans.get((arm, specimen, sample)) or self.plans.get((arm, specimen, None))
 
     def value(self, arm, outcome, specimen=None, sample=None):
-        """(value, why not)"""
+        """(value, why not); a value with a `why` is one of a screw that did not stand the cycles before."""
         key = (arm, specimen, sample) if (arm, specimen, sample) in self.plans else (arm, specimen, None)
         result = self.results.get(key)
         if result is None:
             return None, self.failed.get(self.plans[key].directory, "not run") if key in self.plans else "not run"
-        return outcome_of(result.summary, outcome)
+        value, why = outcome_of(result.summary, outcome)
+        return value, why if value is None else _loosened_before(self.plans[key], result.summary, outcome)
 
     def sampled(self, arms):
         """Numbers of the samples of which every arm has a result."""
@@ -96,6 +99,16 @@ class Outcomes:
             for s in numbers
             if all(self.results.get((arm, None, s)) is not None for arm in arms if (arm, None, s) in self.plans)
         )
+
+
+def _loosened_before(plan, summary, outcome):
+    """'loosened after 2111 of 5000 cycles' of a screw that was to stand these before the step that an outcome is of; '' if it did, and
+    where loosening is the purpose: before a rescue."""
+    for place, kind, body in plan.scenario.steps()[: place_of(summary, outcome)]:
+        step, most = summary["steps"][place], cycles_to_stand(body) if kind == "cycle" else None
+        if most and step.get("loosened") and step["cycles_to_loosening"] < most:
+            return f"loosened after {step['cycles_to_loosening']:.0f} of {most} cycles"
+    return ""
 
 
 def points(study, outcomes, specimens=()):
@@ -108,7 +121,7 @@ def points(study, outcomes, specimens=()):
                 study.role,
                 study.kind,
                 "specimen",
-                f"{row.name}: {outcome}",
+                f"{row.name}, {row.arm}: {outcome}",
                 unit(outcome),
                 measured,
                 n=1,
@@ -145,24 +158,26 @@ def _point(study, item, outcomes):
 
 
 def _predicted(item, outcomes, sample=None):
-    """(prediction of a Measured, why not)"""
-    values = []
+    """(prediction of a Measured, why not, or why not of the test that was carried out)"""
+    values, unlike = [], []
     for arm, outcome in item.sides:
         value, why = outcomes.value(arm, outcome, sample=sample)
         if value is None:
             return None, f"{arm}: {why}"
         values.append(value)
+        unlike += [f"{arm}: {why}"] if why else []
+    why = "; ".join(dict.fromkeys(unlike))
     if item.kind == "arm":
-        return values[0], ""
+        return values[0], why
     if item.kind == "difference":
-        return values[0] - values[1], ""
+        return values[0] - values[1], why
     if item.kind == "correlation":
         inputs = [_input(outcomes.plan(arm, sample=sample), item.between[0]) for arm in item.correlation]
         if None in inputs:
             return None, f"an arm has no number at {item.between[0]}"
         r = agreement.correlation(inputs, values)
-        return r, "" if r is not None else "nothing varies"
-    return (values[0] / values[1], "") if values[1] else (None, "the reference arm is 0")
+        return r, why if r is not None else "nothing varies"
+    return (values[0] / values[1], why) if values[1] else (None, "the reference arm is 0")
 
 
 def _input(plan, path):
@@ -175,6 +190,8 @@ def _input(plan, path):
 
 
 def _judged(point, item=None):
+    if point.predicted is not None and point.why:
+        point.why += ", so this is not the test that was carried out"
     # arms stand for no specimens: over three of them any response that only rises correlates above 0.86
     if point.predicted is None or point.uncounted or point.kind == "correlation":
         return point
@@ -193,6 +210,8 @@ def _judged(point, item=None):
         point.verdict = "goal" if off <= GOAL else "accepted" if abs(point.standardised) <= 1 else "missed"
     else:
         point.verdict = "goal" if off <= GOAL else "accepted" if off <= ABSOLUTE else "missed"
+    if point.verdict and point.why:
+        point.verdict = "missed"
     return point
 
 
@@ -201,7 +220,8 @@ def ranking(study, outcomes):
 
     Pairs come from means that differ (`agreement.distinct`), ratios and differences that are not reported as insignificant, and
     directions; what is counted nowhere gives none. A specimen-wise table is judged by its rank correlation instead. untold: pairs
-    without both predictions; outcome: {'arm: outcome > other: outcome': whether it is right, None if untold}.
+    without both predictions; wrong: also those of a screw that loosened before the test; outcome: {'arm: outcome > other: outcome':
+    whether it is right, None if untold}.
     """
     pairs = {}
     items = [item for item in study.measured if not item.uncounted]
@@ -218,9 +238,9 @@ def ranking(study, outcomes):
         return None
     found = {}
     for stronger, weaker in pairs.values():
-        above, below = outcomes.value(*stronger)[0], outcomes.value(*weaker)[0]
+        (above, why_above), (below, why_below) = outcomes.value(*stronger), outcomes.value(*weaker)
         found[" > ".join(f"{arm}: {outcome}" for arm, outcome in (stronger, weaker))] = (
-            None if None in (above, below) else above > (1.0 + NOISE) * below
+            None if None in (above, below) else not (why_above or why_below) and above > (1.0 + NOISE) * below
         )
     told = list(found.values())
     return {
@@ -240,14 +260,19 @@ def _short(pair):
     return " > ".join(arms) if len(arms) == 2 and arms[0] != arms[1] else pair
 
 
+def sign(item: Measured):
+    """'>', '<' or '~' (no difference found) between the sides of a ratio, difference or direction; None of anything else and of a
+    blind prediction."""
+    if item.kind == "direction":
+        return item.parsed_direction[1]
+    if item.kind not in ("ratio", "difference") or item.given is None:
+        return None
+    neutral = 1.0 if item.kind == "ratio" else 0.0
+    if item.given == neutral or (item.p is not None and item.p > agreement.SIGNIFICANT):
+        return "~"
+    return ">" if item.given > neutral else "<"
+
+
 def _order(item: Measured):
     """(stronger side, weaker side) as an item that compares two arms says, or None."""
-    if item.kind in ("ratio", "difference") and item.given is not None:
-        neutral = 1.0 if item.kind == "ratio" else 0.0
-        if item.given == neutral or (item.p is not None and item.p > agreement.SIGNIFICANT):
-            return None
-        return tuple(item.sides) if item.given > neutral else tuple(item.sides[::-1])
-    if item.kind == "direction":
-        sign = item.parsed_direction[1]
-        return None if sign == "~" else tuple(item.sides) if sign == ">" else tuple(item.sides[::-1])
-    return None
+    return {">": tuple(item.sides), "<": tuple(item.sides[::-1])}.get(sign(item))

@@ -163,6 +163,12 @@ def settled(cycle):
     return {name: found.get(name, (None, "default: not given")) for name in names}
 
 
+def cycles_to_stand(cycle):
+    """Number of cycles that the screw is to stand: where nothing else ends the test. None where loosening is what may end it."""
+    stop = {name: value for name, (value, _) in settled_stop(cycle).items() if value is not None}
+    return stop["cycles"] if len(stop) == 1 else None
+
+
 def settled_stop(cycle):
     """{name: (value, source)} of the criteria that end the cycling; source as in `settled`."""
     preset, found = cycle.preset and _preset(cycle.preset).stop, {}

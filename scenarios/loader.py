@@ -203,6 +203,8 @@ def wrong_kind(kind, item, value, path):
         return f"{describe(value)} is not a number to compute with"
     if kind == "string_type":
         return f"{describe(value)} is not text; put it in quotes"
+    if kind == "string_too_short" and path[-1] != "name":
+        return "there is no text in it; write some in quotes"
     if kind.startswith("string"):
         return f"{describe(value)} cannot be a name; use 1 to 80 characters on one line, without / and \\"
     return item["msg"]

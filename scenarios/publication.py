@@ -36,7 +36,7 @@ arms:
 measured:
   - {arm: native, outcome: peak_force_N, mean: 0.41 kN, sd: 120 N, n: 8}
   - {ratio: [thick, native], outcome: peak_force_N, value: 1.2}    # also difference, direction: thick > native, correlation
-specimens: specimens.csv         # optional, one row a specimen: specimen, arm, specimen.bmd (mg/cm^3), peak_force_N, curve
+specimens: specimens.csv         # optional, one row a specimen and arm: specimen, arm, specimen.bmd (mg/cm^3), peak_force_N, curve
 assumed:
   screw.pitch: {value: 2.75 mm, why: "not measured"}
 open:                            # sampled for the interval of each prediction

@@ -1,25 +1,26 @@
-"""Specimen-wise data: a CSV file with one row a specimen, beside a study file.
+"""Specimen-wise data: a CSV file with one row a specimen and arm, beside a study file.
 
-Columns: `specimen` (its name) and `arm`; inputs by dotted path, with the unit in brackets, `specimen.bmd [mg/cm^3]`, or in
-the cells; outcomes by their key (`peak_force_N`, in the unit that the key names); `curve`, a CSV file with the columns
-displacement_mm and force_N. Empty cells are values that are not known: the arm's own is taken, an outcome is not compared.
+Columns: `specimen` (its name) and `arm`, of which a specimen may be in several, such as its left and right pedicle; inputs by
+dotted path, with the unit in brackets, `specimen.bmd [mg/cm^3]`, or in the cells; outcomes by their key (`peak_force_N`, in the
+unit that the key names); `curve`, a CSV file with the columns displacement_mm and force_N. Empty cells are values that are not known: the arm's own is taken, an outcome is not compared.
 """
 
 import csv
 from dataclasses import dataclass
-from math import inf
+from math import inf, isfinite, nan
 from pathlib import Path
 import re
 
 from scenarios import loader
 from scenarios.document import document_of, path_text
 from scenarios.loader import did_you_mean
-from scenarios.study import OUTCOME, OUTCOMES
+from scenarios.study import OUTCOME, OUTCOMES, not_produced
 from scenarios.trouble import BadInput
 from scenarios.variation import varied
 
 HEADING = re.compile(r"([A-Za-z_][\w.]*(?:\[\d+\][\w.]*)*)\s*(?:\[([^\[\]]+)\]|\(([^()]+)\))?")
 OWN = ("specimen", "arm", "curve")
+CURVE = ("displacement_mm", "force_N")
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,8 @@ def problems(study, folder, texts):
             try:
                 reading = loader.judged(document_of(varied(texts[row.arm], row.changes)), "row")
                 trouble = [f"{path_text(p.path)}{p.message}" for p in reading.problems]
+                if reading.scenario:
+                    trouble += filter(None, (not_produced(outcome, reading.scenario, row.arm) for outcome in row.measured))
             except BadInput as error:
                 trouble = [str(error)]
             for sentence in trouble:
@@ -76,12 +79,41 @@ def table(file, name):
     if len(lines) < 2:
         raise BadInput(f"{name}: a heading and at least one row are needed")
     heads, rows, wrong = lines[0][1], [], []
+    for separator, word in ((";", "semicolons"), ("\t", "tabs")):
+        if any(separator in head for head in heads):
+            raise BadInput(f"{name}:{lines[0][0]}: the cells are separated by {word}; separate them by commas")
     for line, cells in lines[1:]:
         if any(cells[len(heads) :]):
             wrong.append(f"{name}:{line}: {len(cells)} cells under {len(heads)} headings; a decimal comma?")
         else:
             rows.append((line, (cells + [""] * len(heads))[: len(heads)]))
     return heads, rows, wrong
+
+
+def curve(file):
+    """{column: [float, ...]} of a measured curve; BadInput with one line for each thing that is wrong in it."""
+    heads, rows, wrong = table(file, file.name)
+    of_heads = [f"there is no column `{name}`" for name in CURVE if name not in heads] + repeated([head for head in heads if head in CURVE])
+    wrong += [f"{file.name}:1: {sentence}" for sentence in of_heads]
+    found = {name: [] for name in CURVE}
+    for line, cells in rows:
+        for name, cell in zip(heads, cells):
+            if name in CURVE:
+                found[name].append(number := _number(cell))
+                wrong += [] if isfinite(number) else [f"{file.name}:{line}: {name}: `{cell}` is not a number"]
+    if not wrong and len(rows) < 2:
+        wrong.append(f"{file.name}: a curve has at least two points")
+    if wrong:
+        raise BadInput("\n".join(wrong))
+    return found
+
+
+def _number(cell):
+    """A cell as a float, nan where it is none."""
+    try:
+        return float(cell)
+    except ValueError:
+        return nan
 
 
 def heading(text):
@@ -117,14 +149,13 @@ def _rows(file, study):
         wrong += [f"{file.name}:{line}: {name}: there is no value" for name in ("specimen", "arm") if not row[name]]
         if row["arm"] and row["arm"] not in study.arms:
             wrong.append(f"{file.name}:{line}: there is no arm `{row['arm']}`{did_you_mean(row['arm'], study.arms)}")
-        changes, measured, curve = {}, {}, None
+        changes, measured, own_curve = {}, {}, None
         for head, cell in row.items():
             if not cell or head in ("specimen", "arm"):
                 continue
             if head == "curve":
-                curve = file.parent / cell
-                if not curve.is_file():
-                    wrong.append(f"{file.name}:{line}: there is no curve file {curve}")
+                own_curve = file.parent / cell
+                wrong += _curve_problems(own_curve, f"{file.name}:{line}")
             elif _is_input(head):
                 path, unit = heading(head)
                 changes[path] = f"{cell} {unit}" if unit else cell
@@ -134,16 +165,29 @@ def _rows(file, study):
                 except ValueError:
                     wrong.append(f"{file.name}:{line}: {head}: `{cell}` is not a number (its unit is in the heading)")
                     continue
-                if not 0 <= measured[head] < inf:
-                    wrong.append(f"{file.name}:{line}: {head}: `{cell}` is no measured value; allowed is 0 or more (empty: not measured)")
-        rows.append(Specimen(row["specimen"], row["arm"], changes, measured, curve, line))
-    names = [row.name for row in rows]
+                if not 0 < measured[head] < inf:
+                    wrong.append(f"{file.name}:{line}: {head}: `{cell}` is no measured value; allowed is above 0 (empty: not measured)")
+        rows.append(Specimen(row["specimen"], row["arm"], changes, measured, own_curve, line))
+    pairs = [(row.name, row.arm) for row in rows]
     wrong += [
-        f"{file.name}: specimen `{name}` is there {names.count(name)} times"
-        for name in dict.fromkeys(names)
-        if names.count(name) > 1
+        f"{file.name}: specimen `{name}` is in arm `{arm}` {pairs.count((name, arm))} times"
+        for name, arm in dict.fromkeys(pairs)
+        if pairs.count((name, arm)) > 1
     ]
+    if not wrong and not any(row.measured or row.curve for row in rows):
+        wrong.append(f"{file.name}: there is nothing measured in it; give an outcome, such as peak_force_N, or a `curve`")
     return rows, wrong
+
+
+def _curve_problems(file, place):
+    """Sentences about a curve file that the row at `place` names."""
+    if not file.is_file():
+        return [f"{place}: there is no curve file {file}"]
+    try:
+        curve(file)
+        return []
+    except BadInput as error:
+        return str(error).split("\n")
 
 
 def _is_input(head):

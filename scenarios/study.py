@@ -81,7 +81,7 @@ class ReportedSpecimen(Block):
     levels: list[Literal[LEVELS]] | None = default(None, NOT_GIVEN, "vertebral levels that were tested")
     n: Count | None = default(None, NOT_GIVEN, "number of specimens")
     bmd: BoneDensity | None = default(None, NOT_GIVEN, "mean bone density")
-    bmd_sd: Annotated[float, Quantity("mg/cm^3", 0, 300, "16 mg/cm^3")] | None = default(
+    bmd_sd: Annotated[float, Quantity("mg/cm^3", 0.1, 300, "16 mg/cm^3")] | None = default(
         None, NOT_GIVEN, "its standard deviation"
     )
     bmd_kind: BmdKind | None = default(None, NOT_GIVEN, "what kind of density it is")
@@ -233,7 +233,7 @@ class Study(Block):
         "the arms, each `name: {dotted path: value}`, `name: file.yaml`, or changes with another `base:`"
     )
     measured: list[Measured] = default([], "a specimen-wise table", "what was measured")
-    specimens: Text | None = default(None, "none", "CSV file with one row a specimen (path from this file)")
+    specimens: Text | None = default(None, "none", "CSV file with one row a specimen and arm (path from this file)")
     assumed: dict[str, Assumption] = default({}, "everything is given", "what the source does not give, by dotted path")
     open: dict[str, Distribution] = default({}, "nothing is open", "inputs known within bounds only, by dotted path")
 
@@ -293,6 +293,19 @@ def amount(value, into):
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not isfinite(value):
         raise refused(f"`{value}` is not a plain number", "a number without unit, such as `1.45`")
     return float(value)
+
+
+def not_produced(outcome, scenario, arm):
+    """Why the protocol of an arm's Scenario does not have an outcome; None if it has."""
+    kinds = [kind for _, kind, _ in scenario.steps()]
+    asked = OUTCOME.match(outcome)
+    able = [kind for kind, numbers in NUMBERS.items() if asked["key"] in {key for key, *_ in numbers}]
+    kind, times = asked["kind"], int(asked["number"] or 1)
+    if (kind and kind not in able) or not set(able) & set(kinds):
+        return f"`{outcome}` is an outcome of {' or '.join(able)}; the steps of arm `{arm}` are {', '.join(kinds)}"
+    if kind and kinds.count(kind) < times:
+        return f"arm `{arm}` has {kinds.count(kind)} `{kind}`, so there is no {kind}[{times}]"
+    return None
 
 
 # -- cases -------------------------------------------------------------------------------------------------------------
@@ -371,19 +384,22 @@ def base_text(base, folder):
         raise BadInput(f"there is no scenario file {file} ({getattr(error, 'strerror', None) or error})") from None
 
 
+def place_of(summary, outcome):
+    """Place among the steps of a result.json of the one that an outcome is of; None if there is none."""
+    kinds, found = [step.get("kind") for step in summary.get("steps", ())], OUTCOME.match(outcome)
+    if found["kind"]:
+        return step_index(kinds, outcome.rpartition(".")[0])
+    has = [place for place, kind in enumerate(kinds) if found["key"] in {key for key, *_ in NUMBERS.get(kind, ())}]
+    return has[-1] if has else None
+
+
 def outcome_of(summary, outcome):
     """(value, why not) of an outcome such as `cycle[2].load_at_loosening_N` in a result.json; value None where there is none."""
-    found = OUTCOME.match(outcome)
-    steps = [step for step in summary.get("steps", ()) if step.get("kind") in NUMBERS]
-    if found["kind"]:
-        place = step_index([step["kind"] for step in steps], outcome.rpartition(".")[0])
-        step = None if place is None else steps[place]
-    else:
-        has = [step for step in steps if found["key"] in {key for key, *_ in NUMBERS[step["kind"]]}]
-        step = has[-1] if has else None
-    value = step.get(found["key"]) if step else None
+    steps, place = summary.get("steps", []), place_of(summary, outcome)
+    step = {} if place is None else steps[place]
+    value = step.get(OUTCOME.match(outcome)["key"])
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None, summary.get("reason") or "the run has no such number"
-    if step is steps[-1] and summary["status"] != "completed" and step["kind"] == "pullout":
+    if step is [each for each in steps if each.get("kind") in NUMBERS][-1] and summary["status"] != "completed" and step["kind"] == "pullout":
         return None, f"stopped short: {summary.get('reason')}"  # the largest force so far is no peak
     return float(value), ""

@@ -97,6 +97,7 @@ class View:
                 self.measured[i] = Measured.model_validate(item)
             except ValidationError:
                 continue
+        self.base_problems = None  # {(path, message)} of the base, if that can be read
         self.texts = {}  # arm -> Scenario text, of the arms that can be read
         self.scenarios = {}
 

@@ -6,16 +6,19 @@ from pydantic_core import PydanticCustomError
 
 from materials import library
 from materials.ablation import within_limits
-from scenarios import loader, open_inputs, specimen_table, study
+from scenarios import comparing, loader, open_inputs, specimen_table, study
+from scenarios.agreement import distinct
 from scenarios.document import Problem, document_of, path_text
 from scenarios.loader import did_you_mean
-from scenarios.spec import LEVELS, step_kind
 from scenarios.study import DIRECTION, MODEL_INPUTS, OUTCOME, OUTCOMES, amount
 from scenarios.trouble import BadInput
 from scenarios.units import number
+from scenarios.variation import number_in, value_at, varied
 
 DOI = re.compile(r"10\.\d{4,}/\S+")
 ROUNDING = 0.03  # by which a ratio may miss that of the means it was computed from
+LARGEST_SD = 2.0  # of a mean: what is measured here is above 0, so that a larger one is hardly ever found
+TURNED = {">": "<", "<": ">", "~": "~"}
 
 
 def _doi(view):
@@ -68,6 +71,15 @@ def _good(view):
     return [(i, item) for i, item in view.measured.items() if item.kind is not None]
 
 
+def _comparable(view):
+    """[(index, item)] whose arms and outcomes can be read."""
+    return [
+        (i, item)
+        for i, item in _good(view)
+        if _outcomes_known(item) and (item.kind != "direction" or DIRECTION.match(item.direction))
+    ]
+
+
 def _outcomes(view):
     for i, item in _good(view):
         if item.kind == "correlation":
@@ -90,6 +102,9 @@ def _outcomes(view):
                 yield where, f"`{name}` is not an outcome; allowed: {', '.join(OUTCOMES)}{did_you_mean(key, OUTCOMES)}"
         if item.kind in ("ratio", "difference") and len(set(item.sides)) == 1:
             yield ("measured", i, item.kind), "both sides are the same; name two arms, or one outcome for each side"
+        units = dict.fromkeys(study.unit(name) or "cycles" for name in names)
+        if len(units) > 1:
+            yield where, f"these are in {' and '.join(units)}; compare outcomes of one unit"
 
 
 def _numbers(view):
@@ -123,8 +138,8 @@ def _numbers(view):
                 continue
             if key == "sd" and read is not None and read <= 0:
                 yield (*here, key), "a standard deviation is above 0"
-            if key == "mean" and read is not None and read < 0:
-                yield (*here, key), f"{number(read)} is no measured value; allowed is 0 or more"
+            if key == "mean" and read is not None and read <= 0:
+                yield (*here, key), f"{number(read)} is no measured value; allowed is above 0"
             if key == "value" and item.kind == "correlation" and read is not None and not -1 <= read <= 1:
                 yield (*here, key), f"{number(read)} is no correlation; allowed is -1 to 1"
             if key == "value" and item.kind == "ratio" and read is not None and read <= 0:
@@ -136,37 +151,65 @@ def _a(kind):
 
 
 def _outcomes_known(item):
-    names = [item.between[1]] if item.between else item.outcome if isinstance(item.outcome, list) else [item.outcome]
+    if item.kind == "correlation":
+        names = item.between[1:] if item.between else [None]
+    else:
+        names = item.outcome if isinstance(item.outcome, list) else [item.outcome]
     return all(name and (found := OUTCOME.match(name)) and found["key"] in OUTCOMES for name in names)
 
 
+def _number(item, name):
+    """`given` or `spread` of an item, None where it cannot be read."""
+    try:
+        return getattr(item, name)
+    except PydanticCustomError:
+        return None
+
+
 def _means(view):
-    """{(arm, outcome): mean}"""
-    found = {}
-    for _, item in _good(view):
-        if item.kind == "arm" and _outcomes_known(item):
-            try:
-                found[item.sides[0]] = item.given
-            except PydanticCustomError:
-                continue
-    return {side: mean for side, mean in found.items() if mean is not None}
+    """{(arm, outcome): (mean, SD, n)}"""
+    found = {
+        item.sides[0]: (_number(item, "given"), _number(item, "spread"), item.n)
+        for _, item in _comparable(view)
+        if item.kind == "arm"
+    }
+    return {side: numbers for side, numbers in found.items() if numbers[0] is not None and numbers[0] > 0}
+
+
+def _spreads(view):
+    for i, item in _comparable(view):
+        mean, sd = _number(item, "given"), _number(item, "spread")
+        if item.kind == "arm" and None not in (mean, sd) and sd > LARGEST_SD * mean > 0:
+            yield ("measured", i, "sd"), f"more than twice the mean ({number(sd)} and {number(mean)} {item.unit}); is its unit right?"
+
+
+def _counts(view):
+    total = view.study and view.study.specimen.n
+    for i, item in _good(view):
+        if total and item.n and item.n > total:
+            yield ("measured", i, "n"), f"the study has {total} specimens (`specimen.n`), so there are no {item.n}; correct one"
+
+
+def _once(view):
+    """What is said of the same arms and outcomes a second time, also the other way round."""
+    first = {}
+    for i, item in _comparable(view):
+        if item.kind == "correlation" and len(set(item.correlation)) < len(item.correlation):
+            yield ("measured", i, "correlation"), "an arm is there twice; name each once"
+        here, key = ("measured", i), (item.kind, frozenset(item.sides), *(item.between or ()))
+        if first.setdefault(key, here) != here:
+            yield here, f"given twice (first in line {view.document.line(first[key])}); keep one"
 
 
 def _agree_with_means(view):
     """Ratios, differences and directions that the means of the same file contradict."""
     means = _means(view)
-    for i, item in _good(view):
-        if item.kind not in ("ratio", "difference", "direction") or not _outcomes_known(item):
+    for i, item in _comparable(view):
+        if item.kind not in ("ratio", "difference", "direction") or not set(item.sides) <= means.keys():
             continue
-        if item.kind == "direction" and not DIRECTION.match(item.direction):
-            continue
-        if not set(item.sides) <= means.keys():
-            continue
-        a, b = (means[side] for side in item.sides)
-        try:
-            value = item.given
-        except PydanticCustomError:
-            continue
+        first, second = (means[side] for side in item.sides)
+        a, b = first[0], second[0]
+        value = _number(item, "given")
         if item.kind == "ratio" and value is not None and abs(value / (a / b) - 1) > ROUNDING:
             yield (
                 ("measured", i, "value"),
@@ -180,6 +223,32 @@ def _agree_with_means(view):
         sign = item.parsed_direction[1] if item.kind == "direction" else ""
         if (sign == ">" and a < b) or (sign == "<" and a > b):
             yield ("measured", i, "direction"), f"the means of these arms say the opposite ({number(a)} and {number(b)})"
+        if sign == "~" and a != b and distinct(first, second):
+            yield ("measured", i, "direction"), (
+                f"the means of these arms are told apart ({number(a)} and {number(b)}); correct one, or give `sd` and `n` of both"
+            )
+
+
+def _agree(view):
+    """Ratios, differences and directions that order the same sides in different ways."""
+    said = [(i, item, sign) for i, item in _comparable(view) if (sign := _sign(item))]
+    for k, (i, item, sign) in enumerate(said):
+        for j, other, theirs in said[:k]:
+            if other.kind != item.kind and set(other.sides) == set(item.sides):
+                theirs = theirs if other.sides == item.sides else TURNED[theirs]
+                if theirs != sign:
+                    line, (a, b) = view.document.line(("measured", j)), item.sides
+                    yield ("measured", i, item.kind), (
+                        f"here it is {a[0]} {sign} {b[0]}, in line {line} {a[0]} {theirs} {b[0]}; correct one "
+                        "(a ratio or difference with a `p` above 0.05 is `~`)"
+                    )
+
+
+def _sign(item):
+    try:
+        return comparing.sign(item)
+    except PydanticCustomError:
+        return None
 
 
 def _reported(view):
@@ -206,22 +275,11 @@ def _assumed(view):
     found = view.study
     if found is None:
         return
-    specimen = found.specimen
     for path, assumption in found.assumed.items():
         if assumption.value is None:
             continue
         if path in found.reported:
             yield ("assumed", path), f"the source gives it ({found.reported[path]}), so it cannot be assumed; keep one"
-        if (
-            path == "specimen.level"
-            and specimen.levels
-            and assumption.value in LEVELS
-            and assumption.value not in specimen.levels
-        ):
-            yield (
-                ("assumed", path, "value"),
-                f"{assumption.value} is none of the levels that were tested ({', '.join(specimen.levels)})",
-            )
         if all(isinstance(arm, dict) and path in arm for arm in found.arms.values()):
             yield ("assumed", path), "every arm has a value of its own there, so this one is never used; leave it out"
         if not any(_reaches(view, arm, path) for arm in found.arms):
@@ -231,9 +289,34 @@ def _assumed(view):
             )
 
 
-def _reaches(view, arm, path):
-    from scenarios.variation import varied
+def _tested(view):
+    """Arms whose specimens are none of those that the source describes."""
+    if view.study is None:
+        return
+    reported, kind = view.study.specimen, view.data.get("kind")
+    specimens = {arm: scenario.specimen for arm, scenario in view.scenarios.items() if scenario}
+    for arm, specimen in specimens.items():
+        foam = specimen.shape == "block"
+        if kind == "synthetic" and not foam:
+            yield ("kind",), f"arm `{arm}` is of bone, which is `cadaveric` or `animal`; correct one"
+        if kind in ("cadaveric", "animal") and foam:
+            yield ("kind",), f"arm `{arm}` is of foam, which is `synthetic`; correct one"
+        level = getattr(specimen, "level", None)
+        if reported.levels and level and level not in reported.levels:
+            yield (
+                _place(view.study, arm, "specimen.level", ("specimen", "levels")),
+                f"in arm `{arm}`: {level} is none of the levels that were tested ({', '.join(reported.levels)})",
+            )
+    densities = [getattr(specimen, "bmd", None) for specimen in specimens.values()]
+    if reported.bmd is None or None in densities or len(densities) < len(view.arms):
+        return
+    if not min(densities) <= reported.bmd <= max(densities):  # arms may be classes, but those lie on both sides of their mean
+        yield ("specimen", "bmd"), (
+            f"the arms have {' and '.join(number(d) for d in dict.fromkeys(densities))} mg/cm^3, which cannot have this mean; correct one"
+        )
 
+
+def _reaches(view, arm, path):
     if (text := view.texts.get(arm)) is None:
         return True  # its own trouble is told elsewhere
     try:
@@ -241,6 +324,18 @@ def _reaches(view, arm, path):
         return True
     except BadInput:
         return False
+
+
+def _base(view):
+    """A base that cannot be read is told once; what else is wrong with it only if an arm leaves it so, in _arms."""
+    if view.study is None:
+        return
+    try:
+        text = study.readable(study.base_text(view.study.base, view.folder))
+    except BadInput as error:
+        yield ("base",), str(error)
+        return
+    view.base_problems = {(problem.path, problem.message) for problem in loader.judged(document_of(text), "base").problems}
 
 
 def _arms(view):
@@ -253,6 +348,9 @@ def _arms(view):
         if not isinstance(given, (dict, str)):
             yield here, "an arm is `{}`, `{dotted path: value}` or the name of a scenario file"
             continue
+        of_base = isinstance(given, dict) and "base" not in given
+        if of_base and view.base_problems is None:
+            continue
         try:
             text = study.arm_text(found.model_copy(update={"name": found.name or "study"}), view.folder, arm)
         except BadInput as error:
@@ -263,15 +361,18 @@ def _arms(view):
         view.scenarios[arm] = reading.scenario
         for problem in reading.problems:
             dotted = path_text(problem.path).rstrip(": ")
-            yield _place(found, arm, dotted), f"in arm `{arm}`: {dotted}: {problem.message}"
+            if of_base and (problem.path, problem.message) in view.base_problems:
+                yield ("base", *problem.path), problem.message
+            else:
+                yield _place(found, arm, dotted), f"in arm `{arm}`: {dotted}: {problem.message}"
         view.warnings += [
             Problem(here, view.document.line(here), f"in arm `{arm}`: {path_text(p.path)}{p.message}")
             for p in reading.warnings
         ]
 
 
-def _place(found, arm, dotted):
-    """Path in the study of what is wrong at `dotted` of an arm's scenario."""
+def _place(found, arm, dotted, otherwise=None):
+    """Path in the study of what is wrong at `dotted` of an arm's scenario; otherwise: where the study does not set it, else the arm."""
     own = found.arms[arm] if isinstance(found.arms[arm], dict) else {}
     plain = dotted.replace("[1]", "")
     for path in own:
@@ -281,32 +382,15 @@ def _place(found, arm, dotted):
         return "assumed", plain
     if plain in found.reported and "." in plain:
         return tuple(plain.split(".", 1))
-    return "arms", arm
+    return otherwise if otherwise and isinstance(found.arms[arm], dict) else ("arms", arm)
 
 
 def _produced(view):
     """Outcomes that the protocol of an arm does not have."""
-    for i, item in _good(view):
-        if not view.scenarios or not _outcomes_known(item):
-            continue
-        if item.kind == "direction" and not DIRECTION.match(item.direction):
-            continue
+    for i, item in _comparable(view):
         for arm, outcome in item.sides:
-            scenario = view.scenarios.get(arm)
-            if scenario is None:
-                continue
-            kinds = [step_kind(step) for step in scenario.protocol]
-            asked = OUTCOME.match(outcome)
-            able = [kind for kind, numbers in study.NUMBERS.items() if asked["key"] in {key for key, *_ in numbers}]
-            kind, times = asked["kind"], int(asked["number"] or 1)
-            key = "between" if item.kind == "correlation" else "outcome"
-            if (kind and kind not in able) or not set(able) & set(kinds):
-                yield (
-                    ("measured", i, key),
-                    f"`{outcome}` is an outcome of {' or '.join(able)}; the steps of arm `{arm}` are {', '.join(kinds)}",
-                )
-            elif kind and kinds.count(kind) < times:
-                yield ("measured", i, key), f"arm `{arm}` has {kinds.count(kind)} `{kind}`, so there is no {kind}[{times}]"
+            if (scenario := view.scenarios.get(arm)) and (sentence := study.not_produced(outcome, scenario, arm)):
+                yield ("measured", i, "between" if item.kind == "correlation" else "outcome"), sentence
     for i, item in _good(view):
         if item.kind == "correlation" and item.between and not item.between[0].count("."):
             yield (
@@ -349,20 +433,30 @@ def _open(view):
                 f"there is no such input of the laws; allowed: {', '.join(MODEL_INPUTS)}{did_you_mean(path, MODEL_INPUTS)}",
             )
             continue
-        if not any(_reaches(view, arm, path) for arm in view.texts):
+        if not any(_reaches(view, arm, path) for arm in found.arms):
             yield here, "no arm has such a value; write a path such as specimen.bmd"
             continue
-        for arm, text in view.texts.items():
-            for end in ends:
-                fixed = path in open_inputs.own(found, arm) and given.relative is None
-                changed = None if fixed or view.scenarios.get(arm) is None else open_inputs.placed(text, path, end, given.relative is not None)
-                reading = loader.judged(document_of(changed), "arm") if changed else None
-                if reading and reading.problems:
-                    yield here, f"at {end}, in arm `{arm}`: {reading.problems[0].message}"
-                    break
-            else:
+        if sentence := next(_beyond(view, path, given, ends), None):
+            yield here, sentence
+
+
+def _beyond(view, path, given, ends):
+    """What is wrong with the arms that a distribution is sampled in: at its ends, and with what they have beside its bounds."""
+    for arm, scenario in view.scenarios.items():
+        if scenario is None or (path in open_inputs.own(view.study, arm) and given.relative is None):
+            continue
+        bounds = []
+        for end in ends:
+            if (changed := open_inputs.placed(view.texts[arm], path, end, given.relative is not None)) is None:
                 continue
-            break
+            reading = loader.judged(document_of(changed), "arm")
+            if reading.problems:
+                yield f"at {end}, in arm `{arm}`: {reading.problems[0].message}"
+            else:
+                bounds.append(number_in(reading.scenario, path))
+        nominal = number_in(scenario, path)
+        if given.uniform and None not in (nominal, *bounds) and bounds and not bounds[0] <= nominal <= bounds[-1]:
+            yield f"arm `{arm}` has {value_at(view.texts[arm], path) or number(nominal)} there, outside of these bounds; correct one"
 
 
 def _specimens(view):
@@ -398,9 +492,15 @@ RULES = [
     _named_arms,
     _outcomes,
     _numbers,
+    _spreads,
+    _counts,
+    _once,
     _agree_with_means,
+    _agree,
     _reported,
+    _base,
     _arms,
+    _tested,
     _assumed,
     _produced,
     _open,

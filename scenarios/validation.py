@@ -121,7 +121,7 @@ def _plans(study, folder, runs, resolution, samples, edits, run):
         count = samples if samples is not None else SAMPLES if nominal.scenario.model == "axisymmetric" or not run else 0
         found += [case_runs.planned(case, runs, resolution) for case in open_inputs.cases(study, folder, arm, count)]
     for row in specimen_table.read(study, folder) if study.specimens else ():
-        text = varied(arm_text(study, folder, row.arm), row.changes | {"name": f"{study.name}, {row.name}"[:80]})
+        text = varied(arm_text(study, folder, row.arm), row.changes | {"name": f"{study.name}, {row.name}, {row.arm}"[:80]})
         found.append(case_runs.planned(Case(study.name, row.arm, text, specimen=row.name), runs, resolution, edits))
     return found
 
@@ -245,7 +245,7 @@ def ablations(found):
 def _described(study, folder, plans):
     """What a report says of a study beside its points; plans: {name of a deliberate change of the model, '' for none: [Planned]}."""
     curves = {
-        row.name: str(row.curve) for row in (specimen_table.read(study, folder) if study.specimens else ()) if row.curve
+        (row.name, row.arm): str(row.curve) for row in (specimen_table.read(study, folder) if study.specimens else ()) if row.curve
     }
     return {
         "name": study.name,
@@ -265,7 +265,7 @@ def _described(study, folder, plans):
                 "sample": plan.case.sample,
                 "change": ABLATIONS[name][0] if name else "",
                 "run": plan.directory.name,
-                "curve": curves.get(plan.case.specimen),
+                "curve": curves.get((plan.case.specimen, plan.case.arm)),
                 "status": plan.result.status if plan.result else "not run",
             }
             for name, group in plans.items()
@@ -304,7 +304,7 @@ def text(content):
         if row["n"]:
             r2 = "" if row["R2"] is None else f", R2 {row['R2']:.2f}"
             lines.append(
-                f"  {row['group']:<24} {row['n']} of {row['points']}: mean absolute error {row['MAPE_percent']:.0f} %{r2}"
+                f"  {row['group']:<24} {row['n']} of {row['points']}: mean absolute error {tables.number(row['MAPE_percent'], '.0f')} %{r2}"
             )
     for row in content["ranking"]:
         if row["pairs"] == row["untold"]:

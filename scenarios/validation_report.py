@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 import re
 
-from scenarios import comparing, resultdir, tables, validation_figures
+from scenarios import comparing, resultdir, specimen_table, tables, validation_figures
 from scenarios.page import rendered
 from scenarios.tables import number
 from scenarios.trouble import BadInput
@@ -120,12 +120,11 @@ def _curves(content, directory):
     pairs = []
     for study in content["studies"]:
         for run in study["runs"]:
-            measured = resultdir.table(Path(run["curve"])) if run.get("curve") and not run["change"] else {}
-            if measured:
+            if run.get("curve") and not run["change"] and Path(run["curve"]).exists():
                 pairs.append(
                     (
-                        f"{study['name']}, {run['specimen']}",
-                        measured,
+                        f"{study['name']}, {run['specimen']}, {run['arm']}",
+                        specimen_table.curve(Path(run["curve"])),
                         resultdir.table(directory / "runs" / run["run"] / "curve.csv"),
                     )
                 )
@@ -281,8 +280,10 @@ def off_by(point):
 
 
 def _predicted(point, of):
-    """The prediction as links to the results behind it, or why there is none."""
+    """The prediction as links to the results behind it, or why there is none, or none of the test that was carried out."""
     if point["predicted"] is None:
         return point["why"]
     first, *others = [f"runs/{name}/result.json" for name in point["runs"].split()]
-    return f"[{number(point['predicted'])}{of}]({first})" + "".join(f" [({k})]({file})" for k, file in enumerate(others, start=2))
+    return f"[{number(point['predicted'])}{of}]({first})" + "".join(f" [({k})]({file})" for k, file in enumerate(others, start=2)) + (
+        f" ({point['why']})" if point["why"] else ""
+    )

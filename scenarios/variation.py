@@ -49,6 +49,18 @@ def value_at(text, path):
     return block.get(key)
 
 
+def number_in(scenario, path):
+    """The number that a spec.Scenario has at a dotted path, in its own unit; None where there is none."""
+    block, parts = scenario, path.split(".")
+    if parts[0] == "protocol" and len(parts) > 1:
+        steps = scenario.steps()
+        place = step_index([kind for _, kind, _ in steps], parts[1])
+        block, parts = None if place is None else steps[place][2], parts[2:]
+    for part in parts:
+        block = getattr(block, part, None)
+    return block if isinstance(block, (int, float)) else None
+
+
 def _block(data, path):
     """(mapping, key) that a dotted path names."""
     parts = path.split(".")

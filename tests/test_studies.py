@@ -9,7 +9,7 @@ from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
 from materials import library
-from scenarios import case_runs, cli, open_inputs, runner, specimen_table, study_loader, validation
+from scenarios import case_runs, cli, comparing, open_inputs, runner, specimen_table, study_loader, validation
 from scenarios.loader import load as load_scenario
 from scenarios.shared import Shared
 from scenarios.study import Case, amount, arm_text, outcome_of, unit
@@ -41,6 +41,13 @@ open:
   model.friction: {uniform: [0.1, 0.2], why: "library"}
   specimen.density: {normal: [0.2 g/cm^3, 0.01 g/cm^3], why: "blocks"}
 """
+BONE = (
+    GOOD.replace("kind: synthetic", "kind: cadaveric")
+    .replace("{density: 0.2 g/cm^3}", "{levels: [L3, L4], n: 6, bmd: 70 mg/cm^3, bmd_sd: 5 mg/cm^3, bmd_kind: qct_ha}")
+    .replace("BASE", str(ROOT / "scenarios" / "native.yaml"))
+    .replace("specimen.density: {normal: [0.2 g/cm^3, 0.01 g/cm^3]", "specimen.bmd: {uniform: [60 mg/cm^3, 80 mg/cm^3]")
+)
+LAST = "{direction: thick > index, outcome: peak_force_N}"  # of what the good study has measured
 
 
 def write(folder, *changes, text=GOOD, name="study.yaml"):
@@ -54,8 +61,8 @@ def write(folder, *changes, text=GOOD, name="study.yaml"):
     return file
 
 
-def problems(folder, *changes):
-    file = write(folder, *changes)
+def problems(folder, *changes, text=GOOD):
+    file = write(folder, *changes, text=text)
     return [problem.text("study.yaml") for problem in study_loader.read(file).problems]
 
 
@@ -87,7 +94,8 @@ REFUSED = {
     "unit_missing": (("mean: 0.4 kN", "mean: 0.4"), 11, "0.4 has no unit", "a force"),
     "unit_of_sd": (("sd: 20 N", "sd: 20 mm"), 11, "'20 mm' is not a force", ""),
     "doi_with_address": (("kind: synthetic", "kind: synthetic\ndoi: https://doi.org/10.1/2"), 4, "is no DOI", "10.1177/"),
-    "mean_below_zero": (("mean: 0.4 kN", "mean: -0.4 kN"), 11, "-400 is no measured value", "0 or more"),
+    "mean_below_zero": (("mean: 0.4 kN", "mean: -0.4 kN"), 11, "-400 is no measured value", "above 0"),
+    "mean_of_0": (("mean: 0.4 kN", "mean: 0 kN"), 11, "0 is no measured value", "above 0"),
     "no_number_at_all": (("value: 1.25", "value: .nan"), 13, "`nan` is not a plain number", "such as `1.45`"),
     "yes_for_a_number": (("sd: 20 N", "sd: true"), 11, "`True` is not possible here", "such as `207 N`"),
     "three_outcomes": (("outcome: peak_force_N, value", "outcome: [a, b, c], value"), 13, "is not a pair of words", ""),
@@ -102,7 +110,7 @@ REFUSED = {
     "no_reason": ((', why: "usual"', ""), 16, "missing; give why this", ""),
     "blind_with_results": (("role: validation", "role: blind"), 11, "results are not known", "role: validation"),
     "no_mean": ((", mean: 500 N", ""), 12, "missing; give the mean", ""),
-    "base_missing": (("base: ", "base: nowhere/"), 8, "there is no scenario file", ""),
+    "base_missing": (("base: ", "base: nowhere/"), 6, "there is no scenario file", ""),
     "arm_is_no_scenario": (("screw.core_diameter: 5 mm", "screw.core_diameter: 8 mm"), 9, "leaves no thread", "in arm `thick`"),
     "arm_without_unit": (("screw.diameter: 7 mm", "screw.diameter: 7"), 9, "7 has no unit", ""),
     "decimal_comma": (("screw.diameter: 7 mm", "screw.diameter: 7,5 mm"), 9, "arms.thick.screw.diameter: '7,5 mm' has a decimal comma", ""),
@@ -116,6 +124,43 @@ REFUSED = {
     "unknown_law_input": (("model.friction", "model.frction"), 19, "no such input of the laws", "`model.friction`"),
     "open_beyond_the_language": (("normal: [0.2 g/cm^3, 0.01 g/cm^3]", "normal: [0.2 g/cm^3, 0.5 g/cm^3]"), 20, "at -0.8 g/cm^3", "out of range"),
     "nothing_measured": ((GOOD[GOOD.index("measured:"):GOOD.index("assumed:")].replace("BASE", str(BASE)), ""), 1, "nothing to compare with", ""),
+    "no_citation": (('"Nobody 2020"', '""'), 1, "citation: there is no text in it", ""),
+    "two_means": (("{arm: thick,", "{arm: index,"), 12, "given twice (first in line 11)", "keep one"),
+    "ratio_both_ways": ((LAST, "{ratio: [index, thick], outcome: peak_force_N, value: 0.8}"), 14, "given twice (first in line 13)", ""),
+    "direction_twice": ((LAST, f"{LAST}\n  - {{direction: index < thick, outcome: peak_force_N}}"), 15, "given twice (first in line 14)", ""),
+    "directions_that_differ": ((LAST, f"{LAST}\n  - {{direction: thick ~ index, outcome: peak_force_N}}"), 15, "given twice (first in line 14)", ""),
+    "direction_against_ratio": ((LAST, "{ratio: [index, thick], outcome: stiffness_N_per_mm, value: 1.1}\n"
+                                       "  - {direction: thick > index, outcome: stiffness_N_per_mm}"),
+                                15, "here it is thick > index, in line 14 thick < index", ""),
+    "ratio_against_difference": ((LAST, "{difference: [thick, index], outcome: stiffness_N_per_mm, value: -10 N/mm}\n"
+                                        "  - {ratio: [thick, index], outcome: stiffness_N_per_mm, value: 1.1}"),
+                                 15, "here it is thick > index, in line 14 thick < index", ""),
+    "no_difference_against_ratio": ((LAST, "{direction: thick ~ index, outcome: stiffness_N_per_mm}\n"
+                                           "  - {ratio: [thick, index], outcome: stiffness_N_per_mm, value: 1.1}"),
+                                    15, "here it is thick > index, in line 14 thick ~ index", "`p` above 0.05"),
+    "difference_against_p": (("value: 1.25", "value: 1.25, p: 0.2"), 14, "here it is thick > index, in line 13 thick ~ index", ""),
+    "no_difference_against_means": (("thick > index", "thick ~ index"), 14, "the means of these arms are told apart (500 and 400)", ""),
+    "ratio_of_two_units": (("outcome: peak_force_N, value: 1.25", "outcome: [peak_force_N, stiffness_N_per_mm], value: 1.25"),
+                           13, "these are in N and N/mm; compare outcomes of one unit", ""),
+    "sd_in_another_unit": (("sd: 20 N", "sd: 2 kN"), 11, "more than twice the mean (2000 and 400 N)", "is its unit right?"),
+    "foam_of_a_cadaver": (("kind: synthetic", "kind: cadaveric"), 3, "arm `index` is of foam, which is `synthetic`", ""),
+    "correlation_of_nothing": ((LAST, "{correlation: [index, thick, index], outcome: peak_force_N, value: 0.9}"),
+                               14, "missing; a correlation is `between:", ""),
+    "open_protocol": (("model.friction: {uniform: [0.1, 0.2]", "protocol: {uniform: [0.1, 0.2]"), 19, "at 0.1, in arm `index`", ""),
+    "arm_correlated_twice": ((LAST, "{correlation: [index, thick, index], between: [screw.diameter, peak_force_N], value: 0.9}"),
+                             14, "an arm is there twice", ""),
+}
+REFUSED_OF_BONE = {
+    "bone_of_foam": (("kind: cadaveric", "kind: synthetic"), 3, "arm `index` is of bone, which is `cadaveric` or `animal`", ""),
+    "level_of_an_arm": (("index: {}", "index: {specimen.level: L2}"), 8, "in arm `index`: L2 is none of the levels that were tested (L3, L4)", ""),
+    "level_of_the_base": (("levels: [L3, L4]", "levels: [L1, L2]"), 4, "L3 is none of the levels that were tested (L1, L2)", ""),
+    "level_assumed": (("screw.pitch: {value: 3 mm", "specimen.level: {value: L2"), 16, "L2 is none of the levels that were tested", ""),
+    "densities_above_their_mean": (("index: {}\n  thick: {", "index: {specimen.bmd: 80 mg/cm^3}\n  thick: {specimen.bmd: 90 mg/cm^3, "),
+                                   4, "the arms have 80 and 90 mg/cm^3, which cannot have this mean", ""),
+    "more_than_all": (("sd: 20 N, n: 6", "sd: 20 N, n: 7"), 11, "the study has 6 specimens", ""),
+    "no_spread": (("bmd_sd: 5 mg/cm^3", "bmd_sd: 0 mg/cm^3"), 4, "'0 mg/cm^3' is out of range", ""),
+    "nominal_outside_its_bounds": (("uniform: [60 mg/cm^3, 80 mg/cm^3]", "uniform: [0.071 g/cm^3, 0.08 g/cm^3]"),
+                                   20, "arm `index` has 70 mg/cm^3 there, outside of these bounds", ""),
 }
 
 
@@ -131,11 +176,37 @@ def test_the_screws_of_shipped_studies_fit_their_bones(file, tmp_path):
         runner.prepare_mesh(scenario, plan.scenario.resolution, Shared(tmp_path))
 
 
-@pytest.mark.parametrize("case", REFUSED)
+@pytest.mark.parametrize("case", REFUSED | REFUSED_OF_BONE)
 def test_refused_with_its_line(case, tmp_path):
-    change, line, sentence, more = REFUSED[case]
-    found = problems(tmp_path, change)
+    change, line, sentence, more = (REFUSED | REFUSED_OF_BONE)[case]
+    found = problems(tmp_path, change, text=BONE if case in REFUSED_OF_BONE else GOOD)
     assert any(text.startswith(f"study.yaml:{line}: ") and sentence in text and more in text for text in found), found
+
+
+@pytest.mark.parametrize("changes", [
+    [("value: 1.25", "value: 1.25, p: 0.04")],
+    [("value: 1.25", "value: 1.25, p: 0.2"), ("thick > index", "thick ~ index"), ("sd: 20 N, n: 6", "sd: 200 N, n: 6"), ("mean: 500 N", "mean: 500 N, sd: 200 N, n: 6")],
+    [("thick > index, outcome: peak_force_N", "thick < index, outcome: stiffness_N_per_mm")],
+], ids=["significant", "no difference", "another outcome"])
+def test_what_agrees_is_allowed(changes, tmp_path):
+    assert problems(tmp_path, *changes) == []
+
+
+@pytest.mark.parametrize("changes", [
+    [],
+    [("uniform: [60 mg/cm^3, 80 mg/cm^3]", "uniform: [70 mg/cm^3, 80 mg/cm^3]")],
+    [("index: {}\n  thick: {", "index: {specimen.bmd: 60 mg/cm^3}\n  thick: {specimen.bmd: 90 mg/cm^3, ")],
+], ids=["as it is", "at the edge of its bounds", "classes of density"])
+def test_bone_that_agrees_is_allowed(changes, tmp_path):
+    assert problems(tmp_path, *changes, text=BONE) == []
+
+
+def test_what_is_wrong_with_the_base_is_told_once(tmp_path):
+    missing, = problems(tmp_path, ("base: ", "base: nowhere/"))
+    assert missing.startswith("study.yaml:6: base: there is no scenario file")
+    (tmp_path / "rough.yaml").write_text(BASE.read_text().replace("resolution: ", "resolution: rough # "))
+    rough, = problems(tmp_path, (f"base: {BASE}", "base: rough.yaml"))
+    assert rough.startswith("study.yaml:6: base.resolution: ") and "rough" in rough
 
 
 def test_all_that_is_wrong_is_told_at_once(tmp_path):
@@ -286,17 +357,23 @@ def test_table_of_specimens(tmp_path):
     ("380,a", "38O,a", "`38O` is not a number"),
     ("peak_force_N,", "peak_force,", "`peak_force` is neither an input"),
     ("a.csv", "b.csv", "there is no curve file"),
-    ("b,thick", "a,thick", "specimen `a` is there 2 times"),
+    ("b,thick", "a,index", "specimen `a` is in arm `index` 2 times"),
     ("0.19", "9", "table.csv:2: specimen.density: '9 g/cm^3' is out of range"),
     ("0.19,380", "0,19,380,4", "table.csv:2: 7 cells under 5 headings; a decimal comma?"),
     ("b,thick,,520,", "b", "table.csv:3: arm: there is no value"),
-    ("380,a", "nan,a", "table.csv:2: peak_force_N: `nan` is no measured value; allowed is 0 or more (empty: not measured)"),
+    ("380,a", "nan,a", "table.csv:2: peak_force_N: `nan` is no measured value; allowed is above 0 (empty: not measured)"),
+    ("380,a", "0,a", "table.csv:2: peak_force_N: `0` is no measured value"),
     ("380,a", "inf,a", "`inf` is no measured value"),
     ("380,a", "-380,a", "`-380` is no measured value"),
     ("N,curve", "N,peak_force_N", "table.csv:1: the column `peak_force_N` is there 2 times"),
     ("peak_force_N,", "specimen.density [mg/cm^3],", "table.csv:1: the column `specimen.density` is there 2 times"),
     ("peak_force_N,", "force,", "allowed: specimen, arm, curve, load_at_loosening_N, "),
     ("peak_force_N,", "pullout.peak_force_N (kN),", "`pullout.peak_force_N (kN)` is neither an input"),
+    ("peak_force_N,", "cycles_to_loosening,", "table.csv:2: `cycles_to_loosening` is an outcome of cycle; the steps of arm `index` are insert, pullout"),
+    ("peak_force_N,", "pullout[2].peak_force_N,", "table.csv:3: arm `thick` has 1 `pullout`, so there is no pullout[2]"),
+    (TABLE[TABLE.index("380"):], ",\nb,thick,,,\n", "table.csv: there is nothing measured in it"),
+    (TABLE, TABLE.replace(",", ";"), "table.csv:1: the cells are separated by semicolons; separate them by commas"),
+    (TABLE, TABLE.replace(",", "\t"), "table.csv:1: the cells are separated by tabs; separate them by commas"),
 ])
 def test_table_refused_with_its_line(tmp_path, old, new, sentence):
     file = with_table(tmp_path, TABLE.replace(old, new))
@@ -305,8 +382,36 @@ def test_table_refused_with_its_line(tmp_path, old, new, sentence):
     assert sentence in str(caught.value)
 
 
+@pytest.mark.parametrize("curve, sentence", [
+    ("displacement_mm,load_N\n0,0\n0.2,380\n", "a.csv:1: there is no column `force_N`"),
+    ("displacement_mm,force_N\n0,0\n0.2,38O\n", "a.csv:3: force_N: `38O` is not a number"),
+    ("displacement_mm,force_N\n0,0\n0.2,\n", "a.csv:3: force_N: `` is not a number"),
+    ("displacement_mm,force_N\n0.2,380\n", "a.csv: a curve has at least two points"),
+    ("displacement_mm,force_N\n", "a.csv: a heading and at least one row are needed"),
+    ("displacement_mm;force_N\n0;0\n0,2;380\n", "a.csv:1: the cells are separated by semicolons"),
+    ("displacement_mm,force_N,force_N\n0,0,0\n1,1,1\n", "a.csv:1: the column `force_N` is there 2 times"),
+])
+def test_curve_refused_with_its_line(tmp_path, curve, sentence):
+    file = with_table(tmp_path)
+    (tmp_path / "a.csv").write_text(curve)
+    with pytest.raises(BadInput, match="study.yaml:15: specimens: ") as caught:
+        study_loader.load(file)
+    assert sentence in str(caught.value)
+
+
+def test_a_specimen_may_be_in_several_arms(tmp_path):
+    study, folder = study_loader.load(with_table(tmp_path, TABLE.replace("b,thick", "a,thick")))
+    rows = specimen_table.read(study, folder)
+    assert [(row.name, row.arm) for row in rows] == [("a", "index"), ("a", "thick")]
+    plans = validation._plans(study, folder, tmp_path / "runs", None, 0, {}, True)
+    points = comparing.points(study, comparing.Outcomes(plans), rows)
+    assert [point.what for point in points[-2:]] == ["a, index: peak_force_N", "a, thick: peak_force_N"]
+    runs = validation._described(study, folder, {"": plans})["runs"]
+    assert [(run["arm"], bool(run["curve"])) for run in runs if run["specimen"]] == [("index", True), ("thick", False)]
+
+
 def test_all_that_is_wrong_in_a_table_is_told(tmp_path):
-    with_table(tmp_path, "specimen,arm,specimen.density (g/cm^3),screw.pitch,peak_force_N\na,indx,0.2,3 mm,380\nb,thick,9,3,-2\nc,index,0.2,3,0\n")
+    with_table(tmp_path, "specimen,arm,specimen.density (g/cm^3),screw.pitch,peak_force_N\na,indx,0.2,3 mm,380\nb,thick,9,3,-2\nc,index,0.2,3,1\n")
     found = [problem.text("study.yaml").removeprefix("study.yaml:15: specimens: table.csv:") for problem in study_loader.read(tmp_path / "study.yaml").problems]
     assert [text[:22] for text in found] == ["2: there is no arm `in", "3: peak_force_N: `-2` ", "3: specimen.density: '", "3: screw.pitch: '3' ha"], found
     assert found[3].endswith("(and 1 more)")

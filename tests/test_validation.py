@@ -15,7 +15,7 @@ from scenarios import case_runs, cli, comparing, publication, solve, study_loade
 from scenarios.agreement import agreement, correlation, distinct, standardised
 from scenarios.study import Case, arm_text
 from scenarios.trouble import BadInput
-from test_studies import write
+from test_studies import BONE, GOOD, write
 
 # -- statistics --------------------------------------------------------------------------------------------------------
 
@@ -46,6 +46,11 @@ def test_too_few_pairs_give_no_number():
     assert correlation([1, 1, 1], [1, 2, 3]) is None
 
 
+def test_what_was_measured_to_be_0_has_no_error_in_percent():
+    assert agreement([0.0, 2.0], [1.0, 3.0])["MAPE_percent"] == pytest.approx(50)
+    assert agreement([0.0], [1.0])["MAPE_percent"] is None and agreement([0.0], [1.0])["RMSE"] == 1
+
+
 def test_means_told_apart_by_welch():
     assert not distinct((742, 320, 31), (732, 307, 31))
     assert distinct((370, 140, 30), (970, 400, 30))
@@ -57,9 +62,10 @@ def test_means_told_apart_by_welch():
 # -- comparison on results that are made up ----------------------------------------------------------------------------
 
 
-def results(folder, forces, samples=(), **changes):
-    """Outcomes of the study of test_studies with peak forces {arm: N}; samples: {arm: N} of each sample."""
-    study, where = study_loader.load(write(folder, *changes.get("study", ())))
+def results(folder, forces, samples=(), text=GOOD, before=None, **changes):
+    """Outcomes of the study of test_studies with peak forces {arm: N}; samples: {arm: N} of each sample; before: {arm: steps between
+    insertion and pullout}."""
+    study, where = study_loader.load(write(folder, *changes.get("study", ()), text=text))
     plans = []
     for sample, values in [(None, forces), *enumerate(samples)]:
         for arm, force in values.items():
@@ -68,7 +74,8 @@ def results(folder, forces, samples=(), **changes):
             plan = case_runs.planned(case, folder / "runs", None)
             plan.directory.mkdir(parents=True)
             (plan.directory / "result.json").write_text(json.dumps({
-                "name": arm, "status": "completed", "reason": "", "steps": [{"kind": "insert"}, {"kind": "pullout", "peak_force_N": force}]}))
+                "name": arm, "status": "completed", "reason": "", "steps": [
+                    {"kind": "insert"}, *(before or {}).get(arm, ()), {"kind": "pullout", "peak_force_N": force}]}))
             plans.append(plan)
     return study, comparing.Outcomes(plans)
 
@@ -100,6 +107,32 @@ def test_verdicts_and_ranking_of_a_wrong_model(tmp_path):
     rank = comparing.ranking(study, outcomes)
     assert (rank["pairs"], rank["right"], rank["untold"]) == (1, 0, 0) and rank["wrong"] == "thick > index"
     assert rank["outcome"] == {"thick: peak_force_N > index: peak_force_N": False}
+
+
+def test_a_screw_that_did_not_stand_the_cycles_was_not_in_the_same_test(tmp_path):
+    def compared(folder, steps, loosened):
+        (tmp_path / folder).mkdir()
+        text = BONE.replace("thick: {", f"thick: {{protocol: [{{insert: {{}}}}, {steps}, {{pullout: {{}}}}], ")
+        cycle = {"kind": "cycle", "loosened": loosened is not None, "cycles_to_loosening": loosened}
+        before = {"thick": [cycle, *[{"kind": "augment"}] * steps.count("augment")]}
+        study, outcomes = results(tmp_path / folder, {"index": 400.0, "thick": 500.0}, text=text, before=before)
+        return comparing.points(study, outcomes), comparing.ranking(study, outcomes), outcomes
+
+    (index, *others), rank, outcomes = compared("loosened", "{cycle: {preset: lai, stop: {cycles: 5000}}}", 2110.8)
+    assert index.verdict == "goal" and not index.why
+    assert {point.verdict for point in others} == {"missed"} and others[0].predicted == 500
+    assert {point.why for point in others} == {"thick: loosened after 2111 of 5000 cycles, so this is not the test that was carried out"}
+    assert (rank["right"], rank["untold"], rank["wrong"]) == (0, 0, "thick > index")
+    assert "(thick: loosened after 2111 of 5000 cycles" in validation_report._row(others[0].row())["predicted"]
+    assert outcomes.value("thick", "cycles_to_loosening") == (2110.8, ""), "what is asked of the cycles themselves is their test"
+
+    for folder, steps, loosened in [
+        ("stood", "{cycle: {preset: lai, stop: {cycles: 5000}}}", None),
+        ("rescued", "{cycle: {preset: weiser}}, {augment: {volume: 2 ml, target: halo}}", 2110.8),
+        ("until", "{cycle: {preset: weiser, stop: {cycles: 5000}}}", 2110.8),
+    ]:
+        points, rank, _ = compared(folder, steps, loosened)
+        assert {(point.verdict, point.why) for point in points} == {("goal", "")} and rank["right"] == 1, folder
 
 
 @pytest.mark.parametrize(("thick", "right"), [(450.1, 0), (451.0, 1)])
