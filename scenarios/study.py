@@ -302,7 +302,8 @@ def amount(value, into):
 class Case:
     """A scenario to carry out: the arm of a study (or a specimen of it), as text; inputs of the laws apart.
 
-    sample: number of the open inputs' sample, None for the nominal one; inputs: {'model.friction': 0.2, ...}.
+    sample: number of the open inputs' sample, None for the nominal one; inputs: {'model.friction': 0.2, ...}; sampled: {dotted path:
+    value} of all that the sample set, here or in the text.
     """
 
     study: str
@@ -311,6 +312,7 @@ class Case:
     specimen: str | None = None
     sample: int | None = None
     inputs: dict = field(default_factory=dict)
+    sampled: dict = field(default_factory=dict)
 
 
 def arm_text(study, folder, arm, changes=None):
@@ -373,17 +375,24 @@ def base_text(base, folder):
 
 def outcome_of(summary, outcome):
     """(value, why not) of an outcome such as `cycle[2].load_at_loosening_N` in a result.json; value None where there is none."""
-    found = OUTCOME.match(outcome)
-    steps = [step for step in summary.get("steps", ()) if step.get("kind") in NUMBERS]
-    if found["kind"]:
-        place = step_index([step["kind"] for step in steps], outcome.rpartition(".")[0])
-        step = None if place is None else steps[place]
-    else:
-        has = [step for step in steps if found["key"] in {key for key, *_ in NUMBERS[step["kind"]]}]
-        step = has[-1] if has else None
-    value = step.get(found["key"]) if step else None
+    step = step_of(summary, outcome)
+    value = step.get(OUTCOME.match(outcome)["key"]) if step else None
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None, summary.get("reason") or "the run has no such number"
-    if step is steps[-1] and summary["status"] != "completed" and step["kind"] == "pullout":
+    if step is _tests(summary)[-1] and summary["status"] != "completed" and step["kind"] == "pullout":
         return None, f"stopped short: {summary.get('reason')}"  # the largest force so far is no peak
     return float(value), ""
+
+
+def step_of(summary, outcome):
+    """The test in a result.json that an outcome is of: the one it names, or the last that can have it; None if there is none."""
+    found, steps = OUTCOME.match(outcome), _tests(summary)
+    if found["kind"]:
+        place = step_index([step["kind"] for step in steps], outcome.rpartition(".")[0])
+        return None if place is None else steps[place]
+    has = [step for step in steps if found["key"] in {key for key, *_ in NUMBERS[step["kind"]]}]
+    return has[-1] if has else None
+
+
+def _tests(summary):
+    return [step for step in summary.get("steps", ()) if step.get("kind") in NUMBERS]
