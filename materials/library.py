@@ -8,7 +8,7 @@ from ruamel.yaml import YAML
 
 HERE = Path(__file__).parent
 FIELDS = {"value", "unit", "range", "source"}
-FITTED = {"on", "date", "interval"}     # of a constant that was fitted: names of the studies, when, its interval
+FITTED = {"on", "date", "interval"}     # of a constant that was fitted: {study: [DOI, citation]}, when, its interval
 
 
 class Value(float):

@@ -185,13 +185,13 @@ def validate(
         typer.Argument(metavar="STUDY...", show_default=False,
                        help="Study files (.yaml), or names of shipped ones (weiser2021); by default all that are shipped."),
     ] = None,
-    out: Annotated[Path | None, _out("results/validation")] = None,
+    out: Annotated[Path | None, _out("results/validation, of named studies results/validation_NAME or, of several, results/validation_some")] = None,
     ranks: Ranks = None,
     resolution: Resolution = None,
     samples: Annotated[
         int | None,
         typer.Option(metavar="N", min=0, max=1000, show_default=False,
-                     help="Runs of each arm for the interval of its prediction; by default 4 of axisymmetric arms (seconds each) "
+                     help="Runs of each arm for the interval of its prediction; by default 8 of axisymmetric arms (seconds each) "
                           "and none of others (minutes to an hour each), whose predictions are then marked as having no interval."),
     ] = None,
     run: Annotated[bool, typer.Option("--run/--no-run", help="Run what is missing, or use only what is there and what the repository publishes, with its samples and wrong models.")] = True,
@@ -213,12 +213,12 @@ def validate(
     if publish and files:
         raise BadInput("--publish writes the page of all shipped studies; name none")
     content = validation.validate(files or (), out, ranks, resolution, samples, run, ablation)
-    directory = out or Path("results/validation")
+    directory = out or validation.place(files or ())
     print(validation.text(content))
     if publish:
         from scenarios import publication
 
-        for file in publication.publish(content, directory / "runs"):
+        for file in publication.publish(content, directory):
             print(file)
     print(directory / "report.html")
     missing = any(point["predicted"] is None for point in content["points"])
@@ -260,6 +260,8 @@ def credibility(
     content = index.credibility(directories or (), out)
     for entry in content["factors"]:
         print(f"{entry['heading']}: evidence {len(entry['evidence'])}, gaps {len(entry['gaps'])}")
+    for sentence in content["missing"]:
+        print(sentence)
     print((out or Path("results/credibility")) / "report.html")
 
 

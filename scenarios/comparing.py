@@ -121,7 +121,7 @@ def points(study, outcomes, specimens=()):
                 study.role,
                 study.kind,
                 "specimen",
-                f"{row.name}, {row.arm}: {outcome}",
+                row.words(outcome),
                 unit(outcome),
                 measured,
                 n=1,

@@ -9,6 +9,7 @@ Credibility of Computational Modeling and Simulation in Medical Device Submissio
 
 import csv
 from datetime import UTC, datetime
+from itertools import takewhile
 import json
 from pathlib import Path
 
@@ -17,15 +18,23 @@ from scenarios import tables
 from scenarios.provenance import git_state, version
 from scenarios.page import rendered
 from scenarios.solve import ROOT
+from scenarios.study import step_of
 from scenarios.trouble import BadInput
 from scenarios.tables import number
 
-USUAL = ("validation", "verify")  # folders of results/ that are looked into unless others are named
+# Where is looked unless directories are named: {directory: (its file, what makes it)}
+USUAL = {
+    Path("results") / "validation": ("validation.json", "`./halofix validate --no-run` makes it from what the repository publishes"),
+    Path("results") / "verify": ("verification.json", "`./halofix verify` makes it"),
+}
 CONTEXT = (
     "Comparison of pedicle screws, halos, cements and revisions by pullout strength and load or cycles to loosening, under "
     "laboratory conditions; not a prediction for a patient."
 )
 LIBRARIES = ("bone", "cement", "fatigue", "fibrous", "foam", "interface", "metal")
+STATES = {"revise": "revision screws", "augment": "cemented screws", "halo": "screws in a halo"}  # by what was done before a test; else native
+CONTEXTS = ("native screws, pulled out", "native screws, cycled", *reversed(STATES.values()))
+FEW = 2  # cadaver studies of a context of use: with fewer it rests on one laboratory
 UNSURE = ("check original", "choice", "estimate", "not fitted", "not yet fitted")  # words in a source that is none
 QUANTITIES = {
     "pullout strength": "peak_force_N",
@@ -49,7 +58,7 @@ class Evidence:
             for name, into in (("validation.json", self.validations), ("verification.json", self.verifications)):
                 if (directory / name).exists():
                     content = _json(directory / name)
-                    if name == "validation.json" and content.get("schema") != 2:
+                    if name == "validation.json" and content.get("schema") != 3:
                         raise BadInput(f"{directory}: made by another version of halofix; `./halofix validate --out {directory}` makes it anew")
                     into.append((directory / name, content))
                     found = True
@@ -149,18 +158,22 @@ def _balances(runs, missing):
 def use_error(evidence):
     runs = evidence.compared + evidence.runs
     traced = [
-        file
+        file.parent / "provenance.json"
         for file, _ in runs
         if (file.parent / "resolved.yaml").exists() and (file.parent / "provenance.json").exists()
     ]
     if traced:
+        edited = [file for file in traced if _json(file).get("options", {}).get("edits")]
         yield (
-            (
-                f"{len(traced)} of {len(runs)} runs keep every input with unit and source and the versions that made "
-                "them; inputs are checked before a run"
-            ),
-            traced[0].parent / "resolved.yaml",
+            f"{len(traced)} of {len(runs)} runs keep every input of their scenario with unit and source, and the versions that made them; "
+            "inputs are checked before a run",
+            traced[0].with_name("resolved.yaml"),
         )
+        if edited:
+            yield (
+                f"{len(edited)} of {len(runs)} runs set inputs of the laws that no scenario names: these are kept as numbers, without unit and source",
+                edited[0],
+            )
     else:
         yield "no run keeps its resolved inputs", None
     warned = sum(bool(run.get("warnings")) for _, run in runs)
@@ -194,7 +207,7 @@ def model_form(evidence):
                         f"{row['model']}, {row['group']}: error {row['MAPE_percent']:.0f} % instead of "
                         f"{row['MAPE_own_percent']:.0f} % ({row['says']})"
                     ),
-                    file,
+                    file if row["says"] == "worse" else None,
                 )
     if not found:
         yield "no deliberately wrong model was compared; `./halofix validate --no-run` does, with the runs that are published, or `--ablation` with new ones", None
@@ -328,15 +341,50 @@ def relevance(evidence):
         yield "no cadaver study was compared", None
 
 
+def contexts(evidence):
+    """How many cadaver studies judge each part of the context of use."""
+    found, results = {context: {} for context in CONTEXTS}, dict(evidence.compared)
+    for file, study, points in _compared(evidence):
+        for point in points if study["kind"] == "cadaveric" else ():
+            for context in _contexts(study, point, file.parent / "runs", results) if point["verdict"] else ():
+                kinds, _ = found[context].setdefault(study["name"], (set(), file))
+                kinds.add(point["kind"])
+    for context, studies in found.items():
+        kinds = set().union(*(kinds for kinds, _ in studies.values()))
+        says = f"{context}: cadaver studies with a judged point {len(studies)}" + f" ({', '.join(sorted(studies))})" * bool(studies)
+        yield says + ", directions only" * (kinds == {"direction"}), None if len(studies) < FEW else next(iter(studies.values()))[1]
+
+
+def _contexts(study, point, runs, results):
+    """Those of CONTEXTS that a compared point says something of: native screws that others are compared with do not count."""
+    names = {run["arm"]: run["run"] for run in study["runs"] if run["run"] in point["runs"].split()}
+    found = {_context(results[runs / names[arm] / "result.json"], outcome) for arm, outcome in study["sides"][point["what"]]}
+    return found & set(STATES.values()) or found
+
+
+def _context(result, outcome):
+    """One of CONTEXTS: the state of the screw in the test that an outcome is of."""
+    test = step_of(result, outcome)
+    done = [step["kind"] for step in takewhile(lambda step: step is not test, result["steps"])]
+    native = "native screws, " + ("cycled" if "cycle" in (*done, test["kind"]) else "pulled out")
+    return next((state for kind, state in STATES.items() if kind in done), native)
+
+
 def blind(evidence):
-    found = False
-    for file, content in evidence.validations:
-        told = [p for p in content["points"] if p["role"] == "blind" and p["predicted"] is not None]
-        if told:
-            found = True
-            yield f"{len(told)} predictions of experiments whose results were not known, {content['date'][:10]}", file
-    if not found:
+    rows = []
+    if BLIND.exists():
+        with open(BLIND, newline="") as stream:
+            rows = [row for row in csv.DictReader(stream) if "(known " not in row["what"]]
+    if not rows:
         yield "no blind prediction", None
+        return
+    dates, frozen = sorted(row["date"] for row in rows), {(row["study"], row["what"]) for row in rows}
+    yield f"{len(frozen)} predictions of experiments whose results were not known, frozen {dates[0]} to {dates[-1]}", BLIND
+    met = {(p["study"], p["what"]): file for file, p in evidence.points() if (p["study"], p["what"]) in frozen}
+    if met:
+        yield f"{len(met)} of them have met their results", next(iter(met.values()))
+    else:
+        yield "no blind prediction has met its result yet", None
 
 
 def sensitivity(evidence):
@@ -361,6 +409,7 @@ def none(sentence):
 
 
 NOT_COMPARED = "no measured data were compared; `./halofix validate --no-run` does, with the runs that are published"
+BLIND = ROOT / "benchmarks" / "cadaveric" / "blind_predictions.csv"
 SENSITIVITY = ROOT / "benchmarks" / "sensitivity"
 CODE = _checks("manufactured", "closed_forms", missing="no known solution; `./halofix verify` solves one")
 POINTWISE = none("damage and contact are verified at points and on patches; the manufactured solutions are elastic and plastic, without them")
@@ -383,7 +432,7 @@ FACTORS = {
     "Validation, assessment: equivalency of input parameters": (equivalency,),
     "Validation, assessment: output comparison": (comparison,),
     "Applicability: relevance of the quantities of interest": (quantities,),
-    "Applicability: relevance of the validation activities to the context of use": (relevance, blind),
+    "Applicability: relevance of the validation activities to the context of use": (relevance, contexts, blind),
 }
 CATEGORIES = {
     "1 Code verification results": (quality, CODE, POINTWISE),
@@ -404,10 +453,14 @@ CATEGORIES = {
 def credibility(directories=(), out=None):
     """Write credibility.json, credibility.md and report.html into `out` (default results/credibility); returns their content.
 
-    directories: of validations, verifications and results; none: results/validation and results/verify, where they are.
+    directories: of validations, verifications and results; none: results/validation and results/verify, where they are; which
+    of them is missing is told.
     Raises BadInput for a directory with none of these, and for an `out` in use by something else.
     """
-    directories = list(directories) or [Path("results") / name for name in USUAL if (Path("results") / name).is_dir()]
+    missing = []
+    if not directories:
+        directories = [directory for directory, (file, _) in USUAL.items() if (directory / file).exists()]
+        missing = [f"{directory / file} is missing; {made}" for directory, (file, made) in USUAL.items() if directory not in directories]
     evidence = Evidence(directories)
     out = Path(out) if out is not None else Path("results") / "credibility"
     if out.exists() and any(out.iterdir()) and not (out / "credibility.json").exists():
@@ -419,6 +472,7 @@ def credibility(directories=(), out=None):
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "context": CONTEXT,
         "directories": [str(d) for d in directories],
+        "missing": missing,
         "factors": _index(FACTORS, evidence, out),
         "categories": _index(CATEGORIES, evidence, out),
     }
@@ -450,10 +504,11 @@ def _from(out, file):
 def markdown(content):
     """The index as a page of Markdown."""
     about = content["halofix"]
+    missing = "".join(f"{sentence}. " for sentence in content["missing"])
     lines = [
         "# Credibility",
         f"Made by `./halofix credibility` on {content['date'][:10]}, halofix {about['version']} ({about['commit'][:10]}), from "
-        f"{', '.join(content['directories']) or 'nothing'}. Context of use: {content['context']}",
+        f"{', '.join(content['directories']) or 'nothing'}. {missing}Context of use: {content['context']}",
     ]
     for title, key in (
         ("Credibility factors (ASME V&V 40)", "factors"),

@@ -54,13 +54,14 @@ def cases(study, folder, arm, count):
     text = arm_text(study, folder, arm)
     for index, values in enumerate(samples(study, arm, count)):
         inputs = {path: value for path, value in values.items() if path in MODEL_INPUTS}
-        changed = text
+        changed, sampled = text, dict(inputs)
         for path, value in values.items():
             scatter = study.uncertain[path].relative is not None
             if path in inputs or (path in fixed and not scatter):
                 continue
-            changed = placed(changed, path, value, scatter) or changed  # not where this arm has no such step
-        found.append(Case(study.name, arm, changed, sample=index, inputs=inputs))
+            if other := placed(changed, path, value, scatter):  # not where this arm has no such step
+                changed, sampled[path] = other, value_at(other, path)
+        found.append(Case(study.name, arm, changed, sample=index, inputs=inputs, sampled=sampled))
     return found
 
 

@@ -1,5 +1,5 @@
-"""What the repository shows of a validation: benchmarks/cadaveric/README.md, its summary in README.md, blind predictions frozen
-with a date, and resolved scenario and result of every run behind them."""
+"""What the repository shows of a validation: benchmarks/cadaveric/README.md with figures, its summary in README.md, every revision of
+the blind predictions frozen with a date, and resolved scenario and result of every run behind them."""
 
 import csv
 import json
@@ -9,7 +9,7 @@ import shutil
 from scenarios import case_runs, tables
 from scenarios.solve import ROOT
 from scenarios.trouble import BadInput
-from scenarios.validation_report import markdown, summary
+from scenarios.validation_report import captions, markdown, summary
 
 CADAVERIC = ROOT / "benchmarks" / "cadaveric"
 FROZEN = ("study", "what", "predicted", "low", "high", "unit", "date", "version", "commit", "resolution", "runs")
@@ -46,28 +46,46 @@ open:                            # sampled for the interval of each prediction
 An outcome is a key of result.json; of one of several cycles it is written `"cycle[2].load_at_loosening_N"`.
 """
 
+REVISIONS = """\
+Every revision is kept: a later one comes from laws or scenarios that were corrected ([what and why](../../CHANGELOG.md)), and a row that
+stands may be from before such a correction, until its runs are made again. The row that counts is the last one that was frozen before the
+results of the experiment were known to us."""
 
-def publish(content, runs, folder=CADAVERIC, front=ROOT / "README.md"):
-    """Write README.md and blind_predictions.csv for the `content` of a validation.json into `folder`, its summary into the
-    file `front`, and what is kept of its runs, which are in the folder `runs`; returns the paths of the pages.
 
-    A blind prediction that is there already stays as it is: it is frozen. Raises BadInput if `front` has no place for it.
+def publish(content, directory, folder=CADAVERIC, front=ROOT / "README.md"):
+    """Write README.md, figures and blind_predictions.csv for the `content` of the validation in `directory` into `folder`, its
+    summary into the file `front`, and what is kept of its runs; returns the paths of the pages.
+
+    Frozen predictions stay as they are, a revision follows them. Raises BadInput if `front` has no place for the summary.
     """
-    folder, front = Path(folder), Path(front)
+    folder, front, runs = Path(folder), Path(front), Path(directory) / "runs"
     text = front.read_text(encoding="utf-8")
     begin, end = (text.find(mark) for mark in SUMMARY)
     if not 0 <= begin < end:
         raise BadInput(f"{front}: there is no place for the summary between {SUMMARY[0]} and {SUMMARY[1]}")
     front.write_text(f"{text[: begin + len(SUMMARY[0])]}\n{summary(content)}\n{text[end:]}", encoding="utf-8")
-    frozen = freeze(content, Path(runs), folder)
-    _keep_runs(content, Path(runs), folder / "runs")
+    frozen = freeze(content, runs, folder)
+    _keep_runs(content, runs, folder / "runs")
     parts = [INTRODUCTION.strip(), "## Blind predictions, frozen"]
-    parts.append(tables.markdown([_linked(row) for row in frozen]) if frozen else "None yet.")
-    page = markdown(content).replace("\n## ", "\n### ").replace("# Comparison", "## Comparison", 1)
-    parts.append(page)
+    parts += [REVISIONS, tables.markdown([_linked(row) for row in standing(frozen)])] if frozen else ["None yet."]
+    if shown := _keep_figures(content, Path(directory) / "figures", folder / "figures"):
+        parts += ["## Figures", *shown]
+    parts.append(markdown(content).replace("\n## ", "\n### ").replace("# Comparison", "## Comparison", 1))
     readme = folder / "README.md"
     readme.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     return [front, readme, *([folder / "blind_predictions.csv"] if frozen else [])]
+
+
+def _keep_figures(content, drawn, kept):
+    """Make `kept` the PNG of each figure in the folder `drawn`; [Markdown that shows one, with its caption]."""
+    shutil.rmtree(kept, ignore_errors=True)
+    shown = []
+    for name, caption in captions(content).items():
+        if (file := drawn / f"{name}.png").exists():
+            kept.mkdir(exist_ok=True)
+            shutil.copy(file, kept)
+            shown.append(f"![{name.replace('_', ' ')}](figures/{name}.png)\n\n{caption}")
+    return shown
 
 
 def _keep_runs(content, runs, kept):
@@ -85,8 +103,23 @@ def _linked(row):
     return row | {"runs": ", ".join(f"[{name}](frozen/{name}/result.json)" for name in row["runs"].split())}
 
 
+def standing(rows):
+    """Frozen rows, each with what became of it: the last of a prediction stands, others gave way on the date of the next."""
+    found, following = [], {}
+    for row in reversed(rows):
+        date = following.get(_prediction(row))
+        found.append(row | {"revision": f"superseded on {date}" if date else "stands"})
+        following[_prediction(row)] = row["date"]
+    return found[::-1]
+
+
+def _prediction(row):
+    return row["study"], row["what"]
+
+
 def freeze(content, runs, folder):
-    """Rows of `folder`/blind_predictions.csv with the new blind predictions of `content` added to those that are there.
+    """Rows of `folder`/blind_predictions.csv: those that are there, then the blind predictions of `content` that come from other
+    runs than the last row of theirs.
 
     Date, version and commit are those of the run behind a prediction (of two the later); its FILES go to `folder`/frozen, where they
     are never replaced."""
@@ -94,9 +127,9 @@ def freeze(content, runs, folder):
     if file.exists():
         with open(file, newline="") as stream:
             rows = list(csv.DictReader(stream))
-    there = {(row["study"], row["what"]) for row in rows}
+    last = {_prediction(row): row["runs"] for row in rows}
     for point in content["points"]:
-        if point["role"] == "blind" and point["predicted"] is not None and (point["study"], point["what"]) not in there:
+        if point["role"] == "blind" and point["predicted"] is not None and last.get(_prediction(point)) != point["runs"]:
             names = point["runs"].split()
             made = max((json.loads((runs / name / "provenance.json").read_text()) for name in names), key=lambda about: about["finished"])
             rows.append(

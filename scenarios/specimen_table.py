@@ -34,6 +34,10 @@ class Specimen:
     curve: Path | None
     line: int
 
+    def words(self, outcome):
+        """What is compared of this row, in words."""
+        return f"{self.name}, {self.arm}: {outcome}"
+
 
 def read(study, folder):
     """[Specimen, ...] of the study's table; BadInput with one line for each thing that is wrong in it."""

@@ -315,7 +315,8 @@ def not_produced(outcome, scenario, arm):
 class Case:
     """A scenario to carry out: the arm of a study (or a specimen of it), as text; inputs of the laws apart.
 
-    sample: number of the open inputs' sample, None for the nominal one; inputs: {'model.friction': 0.2, ...}.
+    sample: number of the open inputs' sample, None for the nominal one; inputs: {'model.friction': 0.2, ...}; sampled: {dotted path:
+    value} of all that the sample set, here or in the text.
     """
 
     study: str
@@ -324,6 +325,7 @@ class Case:
     specimen: str | None = None
     sample: int | None = None
     inputs: dict = field(default_factory=dict)
+    sampled: dict = field(default_factory=dict)
 
 
 def arm_text(study, folder, arm, changes=None):
@@ -395,11 +397,17 @@ def place_of(summary, outcome):
 
 def outcome_of(summary, outcome):
     """(value, why not) of an outcome such as `cycle[2].load_at_loosening_N` in a result.json; value None where there is none."""
-    steps, place = summary.get("steps", []), place_of(summary, outcome)
-    step = {} if place is None else steps[place]
-    value = step.get(OUTCOME.match(outcome)["key"])
+    step = step_of(summary, outcome)
+    value = step.get(OUTCOME.match(outcome)["key"]) if step else None
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None, summary.get("reason") or "the run has no such number"
-    if step is [each for each in steps if each.get("kind") in NUMBERS][-1] and summary["status"] != "completed" and step["kind"] == "pullout":
+    tests = [each for each in summary["steps"] if each.get("kind") in NUMBERS]
+    if step is tests[-1] and summary["status"] != "completed" and step["kind"] == "pullout":
         return None, f"stopped short: {summary.get('reason')}"  # the largest force so far is no peak
     return float(value), ""
+
+
+def step_of(summary, outcome):
+    """The step in a result.json that an outcome is of: the one it names, or the last that can have it; None if there is none."""
+    place = place_of(summary, outcome)
+    return None if place is None else summary["steps"][place]

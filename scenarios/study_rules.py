@@ -469,10 +469,11 @@ def _specimens(view):
 
 
 def _fitted(view):
-    """A study that a constant was fitted to proves nothing."""
+    """A study that a constant was fitted to proves nothing, nor does a copy of it under another name."""
+    known = {str(what).casefold() for what in (view.data.get("name") or view.stem, view.data.get("doi"), view.data.get("citation"))}
     for name, value in vars(library.load("calibrated")).items():
-        fitted = value.fitted or {}
-        if (view.data.get("name") or view.stem) in fitted.get("on", ()) and view.role != "calibration":
+        on = value.fitted["on"] if value.fitted else {}
+        if view.role != "calibration" and known & {word.casefold() for study, sources in on.items() for word in (study, *sources)}:
             yield (
                 ("role",),
                 f"{name} was fitted to this study (materials/calibrated.yaml), so it cannot be {_role(view.role)}; "

@@ -10,6 +10,7 @@ to give is written down with its date.
 from datetime import UTC, datetime
 import json
 from pathlib import Path
+import shutil
 import sys
 import time
 
@@ -27,6 +28,8 @@ from scenarios.variation import varied
 
 SAMPLES = 8  # of an axisymmetric arm, which takes seconds; a solid one takes minutes, so it is sampled on request only
 RATIOS = "ratios"
+ALL = Path("results") / "validation"  # of all shipped studies
+TABLES = "points", "agreement", "ranking", "ablation"
 WORSE = 1.0  # percentage points by which a wrong model must miss more to be called worse
 
 
@@ -34,7 +37,7 @@ def validate(files=(), out=None, ranks=None, resolution=None, samples=None, run=
     """Compare studies with simulations of them; returns the content of validation.json.
 
     files: paths of studies, or names of shipped ones; none: all that are shipped; out: directory, by default
-    results/validation; samples: of the open inputs, for each arm (None: 8 of axisymmetric arms, none of others); ablation: each
+    `place(files)`; samples: of the open inputs, for each arm (None: 8 of axisymmetric arms, none of others); ablation: each
     study with deliberately wrong models as well; run: False uses only what is there or the repository publishes, of that 8
     samples of every arm and the wrong models too.
     Raises BadInput if any study has anything wrong with it, before the first run.
@@ -43,9 +46,11 @@ def validate(files=(), out=None, ranks=None, resolution=None, samples=None, run=
     studies = _loaded(files or sorted(SHIPPED.glob("*.yaml")))
     runner.check_resolution(resolution)
     solver.check_ranks(ranks)
-    out = Path(out) if out is not None else Path("results") / "validation"
+    beside_all, out = out is None and bool(files), place(files) if out is None else Path(out)
     if out.exists() and any(out.iterdir()) and not (out / "validation.json").exists() and not (out / "runs").exists():
         raise BadInput(f"{out} exists and is not a validation; name another place with --out")
+    if beside_all:
+        _share_runs(out)
     (out / "runs").mkdir(parents=True, exist_ok=True)
 
     variants = {"": {}} | ({name: {name: True} for name in ABLATIONS} if ablation or not run else {})
@@ -61,7 +66,7 @@ def validate(files=(), out=None, ranks=None, resolution=None, samples=None, run=
     else:
         failed = _carry_out(every, ranks, resolution, Shared(out / "shared", steps=True))
     content = {
-        "schema": 2,
+        "schema": 3,
         "halofix": {"version": version(), **git_state()},
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "resolution": resolution or "as the studies say",
@@ -88,6 +93,21 @@ def validate(files=(), out=None, ranks=None, resolution=None, samples=None, run=
     content["seconds_here"] = round(time.monotonic() - begun, 1)
     _write(out, content)
     return content
+
+
+def place(files):
+    """Default directory of a validation: the report of named studies does not take the place of that of all."""
+    names = [Path(file).stem for file in files]
+    return ALL.with_name("_".join([ALL.name, *(names if len(names) < 2 else ["some"])]))
+
+
+def _share_runs(out):
+    """Runs and meshes of named studies are those of all, so that each run is made once, whichever report it is in."""
+    out.mkdir(parents=True, exist_ok=True)
+    for name in ("runs", "shared"):
+        (ALL / name).mkdir(parents=True, exist_ok=True)
+        if not (out / name).exists():
+            (out / name).symlink_to(Path("..") / ALL.name / name)
 
 
 def _loaded(files):
@@ -176,9 +196,11 @@ def groups(points):
     rows = []
     for name, members in found.items():
         told = [point for point in members if point.predicted is not None]
+        sampled = [point for point in told if point.low is not None]
         rows.append(
             {"group": name, "points": len(members)}
             | agreement([point.measured for point in told], [point.predicted for point in told])
+            | {"intervals": len(sampled), "inside": sum(point.low <= point.measured <= point.high for point in sampled)}
         )
     return rows
 
@@ -244,9 +266,8 @@ def ablations(found):
 
 def _described(study, folder, plans):
     """What a report says of a study beside its points; plans: {name of a deliberate change of the model, '' for none: [Planned]}."""
-    curves = {
-        (row.name, row.arm): str(row.curve) for row in (specimen_table.read(study, folder) if study.specimens else ()) if row.curve
-    }
+    rows = specimen_table.read(study, folder) if study.specimens else []
+    curves = {(row.name, row.arm): str(row.curve) for row in rows if row.curve}
     return {
         "name": study.name,
         "citation": study.citation,
@@ -258,11 +279,14 @@ def _described(study, folder, plans):
             {"what": path, "distribution": _words(d), "why": d.why}
             for path, d in study.uncertain.items()
         ],
+        "sides": {item.words(): item.sides for item in study.measured}
+        | {row.words(outcome): [(row.arm, outcome)] for row in rows for outcome in row.measured},
         "runs": [
             {
                 "arm": plan.case.arm,
                 "specimen": plan.case.specimen,
                 "sample": plan.case.sample,
+                "sampled": plan.case.sampled,
                 "change": ABLATIONS[name][0] if name else "",
                 "run": plan.directory.name,
                 "curve": curves.get((plan.case.specimen, plan.case.arm)),
@@ -303,8 +327,9 @@ def text(content):
     for row in content["agreement"]:
         if row["n"]:
             r2 = "" if row["R2"] is None else f", R2 {row['R2']:.2f}"
+            inside = f", measured inside the interval {row['inside']} of {row['intervals']}" if row["intervals"] else ""
             lines.append(
-                f"  {row['group']:<24} {row['n']} of {row['points']}: mean absolute error {tables.number(row['MAPE_percent'], '.0f')} %{r2}"
+                f"  {row['group']:<24} {row['n']} of {row['points']}: mean absolute error {tables.number(row['MAPE_percent'], '.0f')} %{r2}{inside}"
             )
     for row in content["ranking"]:
         if row["pairs"] == row["untold"]:
@@ -325,9 +350,12 @@ def text(content):
 
 
 def _write(out, content):
-    """validation.json, the tables as CSV, and figures with report.html."""
+    """validation.json, the tables as CSV, and figures with report.html, none of which stays of an earlier call."""
+    shutil.rmtree(out / "figures", ignore_errors=True)
+    for name in ("report.html", "validation.md", *(f"{table}.csv" for table in TABLES)):
+        (out / name).unlink(missing_ok=True)
     files.replace(out / "validation.json", json.dumps(content, indent=1) + "\n")
-    for name in ("points", "agreement", "ranking", "ablation"):
+    for name in TABLES:
         if content[name]:
             tables.write_csv(out / name, content[name])
     if trouble := runner.serially("from scenarios import validation_report; validation_report.write(directory)", out):

@@ -14,7 +14,7 @@ import numpy as np
 
 from scenarios.agreement import LIMITS
 from scenarios.result import WORDS
-from scenarios.style import RC, RUN_COLOURS, RUN_MARKERS, plain
+from scenarios.style import RC, RUN_COLOURS, RUN_MARKERS, plain, run_style
 
 plt.rcParams.update(RC)
 BAND = 0.2
@@ -31,7 +31,7 @@ def all_figures(content, folder):
     """Draw what there are points for; {name: stem of the files}."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    points = [(i, point) for i, point in enumerate(content["points"]) if point["predicted"] is not None and not point["uncounted"]]
+    points = _predicted(content)
     means = [(i, p) for i, p in points if p["kind"] in ("arm", "specimen") and p["measured"] is not None]
     ratios = [(i, p) for i, p in points if p["kind"] == "ratio"]
     drawn = {}
@@ -40,9 +40,14 @@ def all_figures(content, folder):
         drawn["bland_altman"] = bland_altman(means, folder / "bland_altman")
     if ratios:
         drawn["ratios"] = forest(ratios, folder / "ratios")
-    if ranked := _ranked(points):
-        drawn["ranking"] = ranking(ranked, folder / "ranking")
+    if studies := ranked(content):
+        drawn["ranking"] = ranking(studies, folder / "ranking")
     return drawn
+
+
+def _predicted(content):
+    """[(number of the point, point)] of those that are predicted and count."""
+    return [(i, point) for i, point in enumerate(content["points"]) if point["predicted"] is not None and not point["uncounted"]]
 
 
 def _look(points):
@@ -161,10 +166,10 @@ def forest(points, stem):
     return _save(fig, stem)
 
 
-def _ranked(points):
-    """{study: points} of studies with at least two means of one unit."""
+def ranked(content):
+    """{(study, unit): points} of studies with at least two means of one unit: what the figure of the order shows."""
     found = {}
-    for index, p in points:
+    for index, p in _predicted(content):
         if p["kind"] == "arm" and p["measured"] is not None:
             found.setdefault((p["study"], p["unit"]), []).append((index, p))
     return {key: members for key, members in found.items() if len(members) > 1}
@@ -188,8 +193,9 @@ def ranking(studies, stem):
         members = sorted(members, key=lambda member: member[1]["predicted"])
         labels = _apart([p["predicted"] for _, p in members], 0.055 * top)
         for k, ((index, p), y) in enumerate(zip(members, labels)):
-            colour = RUN_COLOURS[k % len(RUN_COLOURS)]
-            ax.plot([0, 1], [p["measured"], p["predicted"]], color=colour, linewidth=1.3)
+            style = run_style(k)
+            colour = style["color"]
+            ax.plot([0, 1], [p["measured"], p["predicted"]], **style, linewidth=1.3)
             dots = ax.scatter([0, 1], [p["measured"], p["predicted"]], color=colour, s=22, zorder=3)
             dots.set_urls([f"#{anchor(index)}"] * 2)
             ax.annotate(plain(p["what"].removesuffix(f": {p['outcomes']}")), (1, p["predicted"]), (1.08, y), va="center", fontsize=7.5,

@@ -9,25 +9,35 @@ import re
 
 from scenarios import comparing, resultdir, specimen_table, tables, validation_figures
 from scenarios.page import rendered
+from scenarios.study import SAME
 from scenarios.tables import number
 from scenarios.trouble import BadInput
+from scenarios.validation import SAMPLES
 
 CAPTIONS = {
     "identity": "Predicted over measured means. Band: ±20 %. Horizontal bars: standard deviation of the specimens; vertical "
     "bars: range of predictions over the open inputs. A point without a vertical bar has no interval. Open markers: calibration.",
     "bland_altman": "Predicted minus measured over the mean of both; lines: bias and limits of agreement of the validation points.",
     "ratios": "Ratios between arms: the mark is measured with ±20 %, the point predicted, its bar the range over the open inputs.",
-    "ranking": "Order of the arms of each study; lines that cross are arms in the wrong order.",
+    "ranking": "Order of the arms of studies with means of at least two of them; lines that cross are arms in the wrong order.",
     "curves": "Curves of single specimens.",
 }
 ROLES = {"validation": "Validation", "calibration": "Calibration (counted nowhere)", "blind": "Blind predictions"}
 VERDICTS = (
     f"Goal: ratios, differences and means of bone within {100 * comparing.GOAL:.0f} %, means of foam within {100 * comparing.FOAM:.0f} %, directions right. "
     f"Accepted: ratios within {100 * comparing.ACCEPTED:.0f} %, means of bone within one standard deviation, or they and differences within "
-    f"{100 * comparing.ABSOLUTE:.0f} % where none is given. Ratios are often of the same arms as the means beside them: points are not independent of each other."
+    f"{100 * comparing.ABSOLUTE:.0f} % where none is given, as single specimens of bone. A direction a ~ b (no difference was found) is right "
+    f"if predictions lie within {100 * SAME:.0f} % of each other. "
+    "Ratios are often of the same arms as the means beside them: points are not independent of each other."
+)
+INTERVALS = (
+    "An interval is the range of n samples of the open inputs and the nominal prediction. The range of n samples holds on average "
+    f"(n − 1)/(n + 1) of the predictions that the open inputs allow, {100 * (SAMPLES - 1) / (SAMPLES + 1):.0f} % for n = {SAMPLES}."
 )
 AGREEMENT = (
     ("n", "compared", ".0f"),
+    ("intervals", "with interval", ".0f"),
+    ("inside", "measured inside", ".0f"),
     ("R2", "R²", ".2f"),
     ("concordance", "concordance", ".2f"),
     ("MAPE_percent", "MAPE (%)", ".0f"),
@@ -49,8 +59,9 @@ def write(directory):
         directory,
         "validation.html",
         content=content,
-        captions=CAPTIONS,
+        captions=captions(content),
         verdicts=VERDICTS,
+        intervals=INTERVALS,
         roles=_roles(content, directory),
         agreement=AGREEMENT,
         number=number,
@@ -60,6 +71,14 @@ def write(directory):
     )
     (directory / "validation.md").write_text(markdown(content) + "\n", encoding="utf-8")
     return path
+
+
+def captions(content):
+    """{figure: caption}; that of the order says how many studies it does not show."""
+    shown = {study for study, _ in validation_figures.ranked(content)}
+    others = sum(r["pairs"] > r["untold"] and r["study"] not in shown for r in content["ranking"])
+    more = f" Not drawn are studies of ratios and directions, whose pairs are judged below: {others}." if others else ""
+    return CAPTIONS | {"ranking": CAPTIONS["ranking"] + more}
 
 
 def read(directory):
@@ -189,7 +208,7 @@ def made_by(content):
     ]
     if content["commits"]:
         lines.append(f"Code of the runs: {', '.join(c[:10] + c[40:] for c in content['commits'])}.")
-    lines.append(VERDICTS)
+    lines += [VERDICTS, INTERVALS]
     return "\n\n".join(lines)
 
 

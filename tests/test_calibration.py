@@ -5,6 +5,7 @@ import pytest
 
 from benchmarks.cadaveric import calibrate
 from materials import library
+from scenarios import study_loader
 
 
 def test_a_hidden_constant_is_found_again():
@@ -25,13 +26,16 @@ def test_a_value_outside_the_range_ends_at_its_bound():
 
 def test_the_file_says_what_it_was_fitted_on(tmp_path, monkeypatch):
     shipped = library.load("calibrated")
-    text = calibrate.written(calibrate.FILE.read_text(), "insertion_damage", 0.2222, (0.18, 0.26), ["varghese2018"], "2030-01-01")
+    studies = [study_loader.load(study_loader.SHIPPED / f"{name}.yaml")[0] for name in ("varghese2018", "dkou2025_known")]
+    text = calibrate.written(calibrate.FILE.read_text(), "insertion_damage", 0.2222, (0.18, 0.26), studies, "2030-01-01")
     assert text.startswith("# Every constant")
     (tmp_path / "calibrated.yaml").write_text(text)
     (tmp_path / "library").mkdir()
     monkeypatch.setattr(library, "HERE", tmp_path)
     found = library.load.__wrapped__("calibrated")
-    assert found.insertion_damage == 0.222 and found.insertion_damage.fitted == {"on": ["varghese2018"], "date": "2030-01-01", "interval": [0.18, 0.26]}
+    on = {"varghese2018": [studies[0].doi, studies[0].citation], "dkou2025_known": [studies[1].citation]}
+    assert studies[0].doi and found.insertion_damage.fitted == {"on": on, "date": "2030-01-01", "interval": [0.18, 0.26]}
+    assert found.insertion_damage == 0.222 and "fitted on varghese2018, dkou2025_known" in found.insertion_damage.source
     assert found.fatigue_life_at_yield == shipped.fatigue_life_at_yield and found.fatigue_life_at_yield.fitted is None
 
 

@@ -218,9 +218,13 @@ def test_all_that_is_wrong_is_told_at_once(tmp_path):
 
 
 def test_a_study_that_a_constant_was_fitted_to_is_no_validation(tmp_path, monkeypatch):
-    fitted = library.Value(0.3, "1", (0, 0.6), "fitted", fitted={"on": ["study"], "date": "2030-01-01", "interval": [0.2, 0.4]})
-    monkeypatch.setattr(library.load("calibrated"), "insertion_damage", fitted)
-    assert any("was fitted to this study" in text for text in problems(tmp_path))
+    def refused(on):
+        fitted = library.Value(0.3, "1", (0, 0.6), "fitted", fitted={"on": on, "date": "2030-01-01", "interval": [0.2, 0.4]})
+        monkeypatch.setattr(library.load("calibrated"), "insertion_damage", fitted)
+        return any("was fitted to this study" in text for text in problems(tmp_path, ("role: validation", "role: validation\ndoi: 10.1/aBc")))
+
+    assert refused({"study": ["Nobody 2019"]}) and not refused({"other": ["10.1/other", "Nobody 2019"]})
+    assert refused({"other": ["10.1/ABC", "Nobody 2019"]}) and refused({"other": ["Nobody 2020"]}), "a copy under another name"
     assert problems(tmp_path, ("role: validation", "role: calibration")) == []
 
 

@@ -1,8 +1,10 @@
 """Validation: statistics against closed forms, comparison on results made of formulas, and the whole command on a study of seconds."""
 
 import csv
+from dataclasses import replace
 import json
 import os
+from pathlib import Path
 import re
 
 import numpy as np
@@ -11,7 +13,8 @@ from typer.testing import CliRunner
 
 from materials import bone, library
 from materials.ablation import ABLATIONS, edited
-from scenarios import case_runs, cli, comparing, publication, solve, study_loader, validation, validation_report
+from scenarios import (case_runs, cli, comparing, open_inputs, publication, solve, study_loader, validation, validation_figures,
+                       validation_report)
 from scenarios.agreement import agreement, correlation, distinct, standardised
 from scenarios.study import Case, arm_text
 from scenarios.trouble import BadInput
@@ -99,6 +102,16 @@ def test_points_of_a_study(tmp_path):
     assert len(ratio.runs) == 2 and len(index.runs) == 1
 
 
+def test_measured_values_inside_an_interval_are_counted(tmp_path):
+    study, outcomes = results(tmp_path, {"index": 384.0, "thick": 499.2}, [{"index": 360.0, "thick": 396.0}, {"index": 410.0, "thick": 480.0}])
+    means, ratios = validation.groups(comparing.points(study, outcomes))
+    assert (means["intervals"], means["inside"]) == (2, 1), "400 N lies in 360 to 410, 500 N not in 396 to 499.2"
+    assert (ratios["intervals"], ratios["inside"]) == (1, 1)
+    said = validation.text({"points": [], "agreement": [means], "ranking": [], "ablation": []})
+    assert "measured inside the interval 1 of 2" in said
+    assert "| 2 | 2 | 2 | 1 |" in validation_report.tables.markdown(validation_report._agreement({"agreement": [means]}))
+
+
 def test_verdicts_and_ranking_of_a_wrong_model(tmp_path):
     study, outcomes = results(tmp_path, {"index": 450.0, "thick": 430.0})
     index, thick, ratio, direction = comparing.points(study, outcomes)
@@ -162,6 +175,15 @@ def test_calibration_is_counted_nowhere(tmp_path):
     assert [row["points"] for row in validation.groups(points["validation"])] == [2, 1]
     assert validation.groups(points["calibration"]) == []
     assert validation.groups(points["validation"] + points["calibration"]) == validation.groups(points["validation"])
+
+
+def test_a_sample_knows_what_it_set(tmp_path):
+    study, where = study_loader.load(write(tmp_path))
+    case = open_inputs.cases(study, where, "index", 2)[0]
+    assert set(case.sampled) == {"model.friction", "specimen.density"} and case.sampled["model.friction"] == case.inputs["model.friction"]
+    assert case.sampled["specimen.density"] in case.text
+    plan = case_runs.planned(case, tmp_path, None)
+    assert plan.directory == case_runs.planned(replace(case, sampled={}), tmp_path, None).directory, "the key is of what is solved"
 
 
 def test_key_of_a_run_follows_what_is_solved(tmp_path, monkeypatch):
@@ -273,14 +295,18 @@ def test_validate_end_to_end(tmp_path, monkeypatch):
     page = (out / "report.html").read_text()
     assert 'id="point-0"' in page and 'xlink:href="#point-0"' in page
     links = set(re.findall(r'href="(runs/[^"]+)"', page))
-    assert f"runs/{point['runs']}/resolved.yaml" in links and all((out / link).exists() for link in links)
+    assert f"runs/{point['runs']}/resolved.yaml" in links and f"runs/{runs[1]['run']}/provenance.json" in links
+    assert f"model.friction {friction}" in page and json.loads((out / "runs" / runs[1]["run"] / "provenance.json").read_text())["options"]["edits"]
+    assert all((out / link).exists() for link in links)
     with open(out / "points.csv", newline="") as stream:
         assert float(next(csv.DictReader(stream))["predicted"]) == pytest.approx(point["predicted"], rel=1e-5)
 
     front, shown = tmp_path / "front.md", tmp_path / "published"
     front.write_text("\n".join(publication.SUMMARY))
     (shown / "runs" / "outgrown").mkdir(parents=True)
-    publication.publish(content, out / "runs", shown, front)
+    publication.publish(content, out, shown, front)
+    assert {path.name for path in (shown / "figures").iterdir()} == {"identity.png", "bland_altman.png"}
+    assert "](figures/identity.png)" in (shown / "README.md").read_text()
     links = re.findall(r"\]\((runs/[^)]+)\)", (shown / "README.md").read_text())
     assert links == [f"runs/{point['runs']}/result.json"] and (shown / links[0]).exists()
     assert {path.name for path in (shown / "runs").iterdir()} == {run["run"] for run in runs}
@@ -328,6 +354,28 @@ def test_validate_refuses_before_it_runs(tmp_path):
         validation.validate([good], out=tmp_path / "mine", run=False)
 
 
+def test_nothing_stale_stays_beside_a_report(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    file = write(tmp_path, text=CHEAP)
+    validation.validate([file], run=False)
+    out = Path("results") / "validation_study"
+    stale = [out / name for name in ("ablation.csv", "figures/ratios.png", "figures/curves.svg")]
+    (out / "figures").mkdir(exist_ok=True)
+    for path in (*stale, out / "mine.csv"):
+        path.touch()
+    validation.validate([file], run=False)
+    assert not any(path.exists() for path in stale) and (out / "report.html").exists() and (out / "mine.csv").exists()
+
+
+def test_named_studies_have_a_report_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    whole = Path("results") / "validation"
+    assert validation.place(()) == whole and validation.place(["a.yaml", "b"]) == Path("results") / "validation_some"
+    run = CliRunner().invoke(cli.app, ["validate", str(write(tmp_path, text=CHEAP)), "--no-run"])
+    assert run.exit_code == 0 and "results/validation_study/report.html" in run.output
+    assert not (whole / "validation.json").exists() and (whole / "runs").samefile("results/validation_study/runs"), "each run is made once"
+
+
 def test_shipped_studies_go_by_their_names(tmp_path):
     assert validation.validate(["pedilen"], out=tmp_path / "out", run=False)["studies"][0]["name"] == "pedilen"
     with pytest.raises(BadInput, match=r"there is no such file; shipped studies: chapman1996, .*, weiser2021 \(did you mean `pedilen`\?\)"):
@@ -353,22 +401,53 @@ def test_blind_predictions_are_frozen(tmp_path):
     front.write_text("\n".join(["before", *publication.SUMMARY, "after"]))
     out, shown = tmp_path / "out", tmp_path / "shown"
     shown.mkdir()
-    for run in ("first", "second", "third"):
-        (out / run).mkdir(parents=True)
+    for run, date in (("first", "2029-12-31"), ("second", "2030-05-30"), ("third", "2030-12-30")):
+        (out / "runs" / run).mkdir(parents=True)
         for name in case_runs.FILES:
-            (out / run / name).write_text(json.dumps({"finished": "2029-12-31T10:00:00", "halofix": {"version": "1", "commit": f"{run:x>40}"}}))
+            (out / "runs" / run / name).write_text(json.dumps({"finished": f"{date}T10:00:00", "halofix": {"version": "1", "commit": f"{run:x>40}"}}))
+
+    def frozen():
+        return (shown / "blind_predictions.csv").read_text().splitlines()
+
     publication.publish(content(1.5, run="first"), out, shown, front)
+    before = frozen()
+    publication.publish(content(1.5, "2030-02-02", run="first"), out, shown, front)
+    assert frozen() == before and len(before) == 2, "the same runs say nothing new"
     publication.publish(content(1.6, "2030-06-01", "second"), out, shown, front)
+    publication.publish(content(None, "2030-07-01", "second"), out, shown, front)
+    assert frozen()[:2] == before and len(frozen()) == 3, "what is frozen stays, what is not predicted adds nothing"
     publication.publish(content(1.7, "2031-01-01", "third"), out, shown, front)
     assert [path.name for path in (shown / "runs").iterdir()] == ["third"], "what is shown, nothing else"
-    assert [path.name for path in (shown / "frozen").iterdir()] == ["first"]
+    assert {path.name for path in (shown / "frozen").iterdir()} == {"first", "second", "third"}
     text = front.read_text()
     assert text.startswith("before") and text.endswith("after") and text.count("1 of 1 points predicted") == 1 and "2031-01-01" in text
-    with open(shown / "blind_predictions.csv", newline="") as stream:
-        row, = csv.DictReader(stream)
-    assert float(row["predicted"]) == 1.5 and row["date"] == "2029-12-31" and row["commit"] == "x" * 10, "those of the run"
+    rows = list(csv.DictReader(frozen()))
+    assert [(float(row["predicted"]), row["low"], row["date"]) for row in rows] == [
+        (1.5, "1", "2029-12-31"), (1.6, "1", "2030-05-30"), (1.7, "1", "2030-12-30")] and rows[0]["commit"] == "x" * 10, "those of the run"
     page = (shown / "README.md").read_text()
-    assert "2029-12-31" in page and "1.7" in page and "](frozen/first/result.json)" in page
+    assert "](frozen/first/result.json) | superseded on 2030-05-30 |" in page and "](frozen/third/result.json) | stands |" in page
+    assert "CHANGELOG.md" in page and "Every revision is kept" in page
+
+
+def test_revisions_of_other_predictions_are_apart():
+    rows = [{"study": "s", "what": what, "date": date} for what, date in (("a", "1"), ("b", "2"), ("a", "3"))]
+    assert [row["revision"] for row in publication.standing(rows)] == ["superseded on 3", "stands", "stands"]
+
+
+def test_captions_name_what_a_figure_does_not_show():
+    means = [comparing.Point("s", "validation", "cadaveric", "arm", f"{k}: peak_force_N", "N", 100.0 + k, predicted=90.0 + k).row() for k in range(9)]
+    ranks = [{"study": study, "pairs": 3, "untold": untold} for study, untold in (("s", 0), ("ratios", 1), ("not run", 3))]
+    assert "judged below: 1." in validation_report.captions({"points": means, "ranking": ranks})["ranking"]
+    assert "Not drawn" not in validation_report.captions({"points": means, "ranking": ranks[:1]})["ranking"]
+
+
+def test_no_two_arms_have_one_line(tmp_path, monkeypatch):
+    points = [comparing.Point("s", "validation", "cadaveric", "arm", f"{k}: peak_force_N", "N", 100.0 + k, predicted=90.0 + k).row() for k in range(11)]
+    drawn = []
+    monkeypatch.setattr(validation_figures, "_save", lambda fig, stem: drawn.append(fig))
+    validation_figures.ranking(validation_figures.ranked({"points": points}), tmp_path / "ranking")
+    lines = {(line.get_color(), str(line.get_linestyle()), str(line._unscaled_dash_pattern)) for line in drawn[0].axes[0].get_lines()}
+    assert len(lines) == 11
 
 
 def test_page_says_what_was_not_run():

@@ -1,6 +1,7 @@
 """Verification and the index of evidence: orders and indices against closed forms, and an index that lists only what is there."""
 
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -138,6 +139,8 @@ def lines(content, key, word):
 def test_without_results_the_index_is_gaps(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     content = credibility.credibility((), tmp_path / "out")
+    assert "`./halofix validate --no-run` makes it from what the repository publishes" in content["missing"][0] and len(content["missing"]) == 2
+    assert content["missing"][0] in credibility.markdown(content)
     for word in ("numerical code", "discretization", "solver error", "use error", "test samples", "output comparison"):
         entry = lines(content, "factors", word)
         assert entry["gaps"] and not entry["evidence"], word
@@ -154,20 +157,25 @@ def test_evidence_is_what_the_files_say(tmp_path):
     for name, error in (("abc", -0.004), ("stray", 0.5), ("wrong", 0.6)):
         (validated / "runs" / name).mkdir(parents=True)
         (validated / "runs" / name / "result.json").write_text(json.dumps(
-            {"status": "partial", "warnings": ["soft"], "steps": [{"kind": "pullout", "energy_balance_error": error}]}))
+            {"status": "partial", "warnings": ["soft"], "steps": [{"kind": "revise"}, {"kind": "pullout", "energy_balance_error": error}]}))
+    for file, text in (("resolved.yaml", ""), ("provenance.json", '{"options": {"edits": {"model.friction": 0.2}}}')):
+        (validated / "runs" / "abc" / file).write_text(text)
     points = [comparing.Point("one", "validation", "cadaveric", "ratio", "a / b", measured=1.2, predicted=1.3, low=1.1, high=1.4, samples=4,
-                              verdict="goal", outcomes="peak_force_N"),
-              comparing.Point("one", "validation", "cadaveric", "ratio", "b / c", measured=1.2, predicted=2.0, verdict="missed", outcomes="peak_force_N"),
+                              verdict="goal", outcomes="peak_force_N", runs=["abc"]),
+              comparing.Point("one", "validation", "cadaveric", "ratio", "b / c", measured=1.2, predicted=2.0, verdict="missed", outcomes="peak_force_N", runs=["abc"]),
               comparing.Point("one", "validation", "cadaveric", "arm", "d", measured=9.0, predicted=9.0, uncounted="from a formula",
                               outcomes="peak_force_N"),
               comparing.Point("fit", "calibration", "cadaveric", "ratio", "c / d", measured=1.2, predicted=1.2, verdict="goal", outcomes="micromotion_um")]
     assumed = [{"what": "specimen.bmd", "value": "70 mg/cm^3"}, {"what": "unscrewing", "value": None}]
-    runs = [{"run": "abc", "change": "", "status": "completed"}, {"run": "wrong", "change": "von Mises bone", "status": "completed"},
-            {"run": "never", "change": "", "status": "not run"}]
-    studies = [{"name": name, "role": role, "kind": "cadaveric", "assumed": assumed, "runs": runs}
+    runs = [{"run": "abc", "arm": "a", "change": "", "status": "completed"}, {"run": "wrong", "arm": "a", "change": "von Mises bone", "status": "completed"},
+            {"run": "never", "arm": "b", "change": "", "status": "not run"}]
+    sides = {what: [("a", "peak_force_N")] for what in ("a / b", "b / c")}
+    studies = [{"name": name, "role": role, "kind": "cadaveric", "assumed": assumed, "runs": runs, "sides": sides}
                for name, role in (("one", "validation"), ("fit", "calibration"))]
     (validated / "validation.json").write_text(json.dumps({
-        "schema": 2,        "halofix": about, "date": "2030-01-01", "resolution": "standard", "commits": ["a" * 40, "c" * 40], "studies": studies, "ablation": [],
+        "schema": 3, "halofix": about, "date": "2030-01-01", "resolution": "standard", "commits": ["a" * 40, "c" * 40], "studies": studies,
+        "ablation": [{"model": model, "group": "ratios", "MAPE_percent": 9.0, "MAPE_own_percent": 5.0, "says": says}
+                     for model, says in (("bonded threads", "worse"), ("von Mises bone", "not worse"))],
         "ranking": [{"study": "one", "role": "validation", "pairs": 3, "right": 1, "untold": 1, "wrong": "a > b"}],
         "points": [point.row() for point in points], "agreement": [{"group": "ratios", "points": 2, "n": 2, "R2": None, "MAPE_percent": 37.5}]}))
     out = tmp_path / "out"
@@ -190,6 +198,9 @@ def test_evidence_is_what_the_files_say(tmp_path):
         return next(text for heading, text in told.items() if word in heading)
 
     assert "NOT as asked" in of(gaps, "discretization") and "worst error 0.4 %" in of(said, "solver error"), "neither stray nor wrong models"
+    assert "1 of 2 runs set inputs of the laws" in of(said, "use error"), "which resolved.yaml does not hold"
+    assert "bonded threads" in of(said, "model form") and "von Mises bone" in of(gaps, "model form"), "what is not worse speaks against an idea"
+    assert "revision screws: cadaver studies with a judged point 1 (one)" in of(gaps, "context of use")
     assert "1 of 2 runs stopped short" in of(gaps, "solver error") and "outside the range" in of(gaps, "use error")
     assert "38 % over 2 of 2" in of(said, "output comparison") and "1 of 2 points" in of(said, "output comparison")
     assert "1 of 2 points are missed" in of(gaps, "output comparison") and "not in the measured order: a > b" in of(gaps, "output comparison")
@@ -203,3 +214,42 @@ def test_evidence_is_what_the_files_say(tmp_path):
     assert lines(content, "categories", "calibration")["evidence"][0]["says"].startswith("fit, c / d")
     page = (out / "report.html").read_text()
     assert page.count('class="gap"') == sum(len(entry["gaps"]) for key in ("factors", "categories") for entry in content[key])
+
+
+def test_a_context_of_use_is_judged_by_several_studies():
+    def run(*kinds):
+        return {"steps": [{"kind": kind, "energy_balance_error": 0.0} for kind in kinds]}
+
+    results = {"native": run("insert", "pullout"), "cycled": run("insert", "cycle"), "cement": run("insert", "cycle", "augment", "cycle")}
+    file, load = Path("validation.json"), "cycle[1].load_at_loosening_N"
+    runs = [{"arm": name, "run": name} for name in results]
+    sides = {"pulled": [("native", "peak_force_N")], "before": [("cement", load)], "after / before": [("cement", "load_at_loosening_N"), ("cement", load)]}
+
+    def study(name, kind="cadaveric"):
+        return {"name": name, "kind": kind, "runs": runs, "sides": sides}
+
+    def point(name, what, run, kind="ratio", verdict="missed"):
+        return comparing.Point(name, "validation", "cadaveric", kind, what, predicted=1.0, verdict=verdict, runs=[run]).row()
+
+    points = [point("a", "pulled", "native", "arm"), point("b", "pulled", "native", verdict=""), point("foam", "pulled", "native"),
+              point("a", "before", "cement"), point("b", "before", "cement"), point("a", "after / before", "cement", "direction")]
+    content = {"studies": [study("a"), study("b"), study("foam", "synthetic")], "points": points}
+    evidence = SimpleNamespace(validations=[(file, content)], compared=[(Path("runs") / name / "result.json", result) for name, result in results.items()])
+    native, cycled, halo, cement, revision = credibility.contexts(evidence)
+    assert native == ("native screws, pulled out: cadaver studies with a judged point 1 (a)", None), "neither foam nor what was not judged"
+    assert cycled == ("native screws, cycled: cadaver studies with a judged point 2 (a, b)", file), "the first test of a screw that is cemented later"
+    assert cement == ("cemented screws: cadaver studies with a judged point 1 (a), directions only", None)
+    assert halo[1] is revision[1] is None and revision[0].endswith(" 0")
+
+
+def test_blind_predictions_are_those_that_were_frozen(tmp_path, monkeypatch):
+    file = tmp_path / "blind_predictions.csv"
+    monkeypatch.setattr(credibility, "BLIND", file)
+    nothing = SimpleNamespace(points=list)
+    assert list(credibility.blind(nothing)) == [("no blind prediction", None)]
+    file.write_text("study,what,date\na,x,2030-01-02\na,y (known to be above 1),2029-01-01\na,x,2031-05-06\n")
+    (says, where), gap = credibility.blind(nothing)
+    assert says.startswith("1 predictions") and "2030-01-02 to 2031-05-06" in says and where == file
+    assert gap == ("no blind prediction has met its result yet", None)
+    met = SimpleNamespace(points=lambda: [(tmp_path, {"study": "a", "what": "x"})])
+    assert list(credibility.blind(met))[1] == ("1 of them have met their results", tmp_path)

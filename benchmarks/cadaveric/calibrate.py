@@ -8,7 +8,7 @@ each prediction is interpolated between them, and the constant is where the sum 
     chi2(c) = sum ((ln predicted(c) - ln measured) / s)^2,    s = SD / (mean sqrt(n)), 0.1 where SD or n is not known
 
 is least; its interval is where chi2 lies within 1 of that. Writes calibration_<constant>.csv beside this file, and with --write
-the value, its interval, the names of the studies and the date into materials/calibrated.yaml.
+the value, its interval, the studies with their sources and the date into materials/calibrated.yaml.
 """
 
 import argparse
@@ -83,9 +83,10 @@ def written(text, constant, value, interval, studies, date):
     data = yaml.load(text)
     data[constant]["value"] = float(f"{value:.3g}")
     data[constant]["source"] = (
-        f"fitted on {', '.join(studies)}; the fit is in benchmarks/cadaveric/calibration_{constant}.csv"
+        f"fitted on {', '.join(study.name for study in studies)}; the fit is in benchmarks/cadaveric/calibration_{constant}.csv"
     )
-    data[constant]["fitted"] = {"on": list(studies), "date": date, "interval": [float(f"{x:.3g}") for x in interval]}
+    sources = {study.name: [source for source in (study.doi, study.citation) if source] for study in studies}
+    data[constant]["fitted"] = {"on": sources, "date": date, "interval": [float(f"{x:.3g}") for x in interval]}
     out = StringIO()
     yaml.dump(data, out)
     return out.getvalue()
@@ -128,7 +129,7 @@ def main():
     if options.write:
         date = f"{datetime.date.today():%Y-%m-%d}"
         FILE.write_text(
-            written(FILE.read_text(), options.constant, best, interval, [study.name for study, _ in loaded], date)
+            written(FILE.read_text(), options.constant, best, interval, [study for study, _ in loaded], date)
         )
 
 
