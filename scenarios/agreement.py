@@ -10,12 +10,13 @@ LIMITS = 1.96  # Bland and Altman: limits of agreement hold 95 % of normal diffe
 SIGNIFICANT = 0.05
 
 
-def agreement(measured, predicted):
+def agreement(measured, predicted, factors=False):
     """Statistics of n pairs as a dict; None where n is too small for one (two for an error's spread, three for a correlation).
 
     R2: about the identity line, 1 - sum (p - m)^2 / sum (m - mean)^2, not the square of r; concordance: Lin 1989,
     2 cov / (var_m + var_p + (mean_m - mean_p)^2) with variances over n; MAPE in %, over what was measured to be other than 0;
-    bias: mean of p - m, lower and upper limit of agreement bias -+ 1.96 SD (n - 1).
+    bias: mean of p - m, lower and upper limit of agreement bias -+ 1.96 SD (n - 1); with `factors`, for ratios, the same of
+    ln p - ln m, as factors: a half and a double are as far off.
     """
     from sklearn.metrics import mean_absolute_percentage_error, r2_score, root_mean_squared_error
 
@@ -37,16 +38,17 @@ def agreement(measured, predicted):
     found = {"n": len(m)} | found
     if not len(m):
         return found
-    difference, some = p - m, m != 0
+    difference, some = np.log(p / m) if factors else p - m, m != 0
+    back = np.exp if factors else np.asarray
     found |= {
         "MAPE_percent": 100 * float(mean_absolute_percentage_error(m[some], p[some])) if some.any() else None,
         "RMSE": float(root_mean_squared_error(m, p)),
-        "bias": float(difference.mean()),
+        "bias": float(back(difference.mean())),
     }
     if len(m) < 2:
         return found
     spread = LIMITS * float(difference.std(ddof=1))
-    found |= {"lower_limit": found["bias"] - spread, "upper_limit": found["bias"] + spread}
+    found |= {"lower_limit": float(back(difference.mean() - spread)), "upper_limit": float(back(difference.mean() + spread))}
     if np.ptp(m) > 0:
         found["R2"] = float(r2_score(m, p))
     if len(m) < 3 or np.ptp(m) == 0 or np.ptp(p) == 0:

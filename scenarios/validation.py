@@ -199,7 +199,7 @@ def groups(points):
         sampled = [point for point in told if point.low is not None]
         rows.append(
             {"group": name, "points": len(members)}
-            | agreement([point.measured for point in told], [point.predicted for point in told])
+            | agreement([point.measured for point in told], [point.predicted for point in told], factors=name == RATIOS)
             | {"intervals": len(sampled), "inside": sum(point.low <= point.measured <= point.high for point in sampled)}
         )
     return rows

@@ -18,6 +18,7 @@ from scenarios.style import RC, RUN_COLOURS, RUN_MARKERS, plain, run_style
 
 plt.rcParams.update(RC)
 BAND = 0.2
+RATIO = "ratio"
 MATERIALS = {"cadaveric": "cadavers", "synthetic": "foam", "animal": "animals"}
 LABELS = {"N": "N", "": "cycles", "N/mm": "N/mm", "mm": "mm", "um": "um", "N*mm": "N mm"}
 
@@ -37,7 +38,8 @@ def all_figures(content, folder):
     drawn = {}
     if means:
         drawn["identity"] = identity(means, folder / "identity")
-        drawn["bland_altman"] = bland_altman(means, folder / "bland_altman")
+    if compared := means + [(i, p) for i, p in ratios if p["measured"] is not None]:
+        drawn["bland_altman"] = bland_altman(compared, folder / "bland_altman")
     if ratios:
         drawn["ratios"] = forest(ratios, folder / "ratios")
     if studies := ranked(content):
@@ -117,22 +119,34 @@ def identity(points, stem):
 
 
 def bland_altman(points, stem):
-    """Difference over mean of both, with bias and limits of agreement of the validation points, a panel a material and outcome."""
+    """Difference over mean of both, with bias and limits of agreement of the validation points, a panel a material and outcome; of
+    ratios the factor between both over their geometric mean."""
     panels, look = {}, _look(points)
     for index, p in points:
-        panels.setdefault((p["material"], p["kind"], p["outcomes"], p["unit"]), []).append((index, p))
+        panels.setdefault(RATIO if p["kind"] == "ratio" else (p["material"], p["kind"], p["outcomes"], p["unit"]), []).append((index, p))
     fig, axes = _panels(len(panels), 3.8)
-    for ax, ((material, kind, outcome, unit), members) in zip(axes, panels.items()):
+    for ax, (panel, members) in zip(axes, panels.items()):
+        if panel == RATIO:
+            on, back = np.log, np.exp
+            ax.set(xscale="log", yscale="log", xlabel="geometric mean of both", ylabel="predicted / measured", title="ratios")
+            for axis, steps in ((ax.xaxis, (1, 2, 5)), (ax.yaxis, (1, 1.2, 1.5, 2, 3, 5, 7, 8, 9))):
+                axis.set_major_locator(matplotlib.ticker.LogLocator(subs=steps))
+                axis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%g"))
+                axis.set_minor_formatter(matplotlib.ticker.NullFormatter())
+        else:
+            on = back = np.asarray
+            material, kind, outcome, unit = panel
+            ax.set(xlabel=f"mean of both ({LABELS[unit]})", ylabel=f"predicted − measured ({LABELS[unit]})", title=f"{MATERIALS[material]}{' specimens' * (kind == 'specimen')}: {WORDS.get(outcome, outcome)}")
         for index, p in members:
-            _scatter(ax, (p["measured"] + p["predicted"]) / 2, p["predicted"] - p["measured"], index, p, look)
-        off = np.array([p["predicted"] - p["measured"] for _, p in members if p["role"] == "validation"])
-        ax.axhline(0, color="#444444", linewidth=0.8)
+            m, f = on(p["measured"]), on(p["predicted"])
+            _scatter(ax, back((m + f) / 2), back(f - m), index, p, look)
+        off = np.array([on(p["predicted"]) - on(p["measured"]) for _, p in members if p["role"] == "validation"])
+        ax.axhline(back(0.0), color="#444444", linewidth=0.8)
         if len(off):
-            _level(ax, off.mean(), "bias", "-")
+            _level(ax, back(off.mean()), "bias", "-")
         if len(off) > 1:
             for sign, name in ((-1, "lower limit"), (1, "upper limit")):
-                _level(ax, off.mean() + sign * LIMITS * off.std(ddof=1), name, "--")
-        ax.set(xlabel=f"mean of both ({LABELS[unit]})", ylabel=f"predicted − measured ({LABELS[unit]})", title=f"{MATERIALS[material]}{' specimens' * (kind == 'specimen')}: {WORDS.get(outcome, outcome)}")
+                _level(ax, back(off.mean() + sign * LIMITS * off.std(ddof=1)), name, "--")
         ax.margins(x=0.15, y=0.12)
     _legend(fig, look, points)
     return _save(fig, stem)
@@ -140,7 +154,7 @@ def bland_altman(points, stem):
 
 def _level(ax, y, name, line):
     ax.axhline(y, color="#0f5c9c", linestyle=line)
-    ax.annotate(f"{name} {y:.0f}", (1, y), xycoords=ax.get_yaxis_transform(), xytext=(0, 2), textcoords="offset points",
+    ax.annotate(f"{name} {y:.4g}", (1, y), xycoords=ax.get_yaxis_transform(), xytext=(0, 2), textcoords="offset points",
                 ha="right", va="bottom", fontsize=7.5, color="#0f5c9c")
 
 

@@ -17,7 +17,8 @@ from scenarios.validation import SAMPLES
 CAPTIONS = {
     "identity": "Predicted over measured means. Band: ±20 %. Horizontal bars: standard deviation of the specimens; vertical "
     "bars: range of predictions over the open inputs. A point without a vertical bar has no interval. Open markers: calibration.",
-    "bland_altman": "Predicted minus measured over the mean of both; lines: bias and limits of agreement of the validation points.",
+    "bland_altman": "Predicted minus measured over the mean of both, of ratios predicted over measured; lines: bias and limits of "
+    "agreement of the validation points.",
     "ratios": "Ratios between arms: the mark is measured with ±20 %, the point predicted, its bar the range over the open inputs.",
     "ranking": "Order of the arms of studies with means of at least two of them; lines that cross are arms in the wrong order.",
     "curves": "Curves of single specimens.",
@@ -28,7 +29,8 @@ VERDICTS = (
     f"Accepted: ratios within {100 * comparing.ACCEPTED:.0f} %, means of bone within one standard deviation, or they and differences within "
     f"{100 * comparing.ABSOLUTE:.0f} % where none is given, as single specimens of bone. A direction a ~ b (no difference was found) is right "
     f"if predictions lie within {100 * SAME:.0f} % of each other. "
-    "Ratios are often of the same arms as the means beside them: points are not independent of each other."
+    "Ratios are often of the same arms as the means beside them: points are not independent of each other. Bias and limits of agreement "
+    "(95 %) are differences, of ratios factors; of three or four points they say little."
 )
 INTERVALS = (
     "An interval is the range of n samples of the open inputs and the nominal prediction. The range of n samples holds on average "

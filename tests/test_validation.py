@@ -39,6 +39,8 @@ def test_agreement_limits_and_ranks():
     assert found["bias"] == pytest.approx(1) and found["upper_limit"] == pytest.approx(1 + 1.96 * off.std(ddof=1))
     assert found["Spearman_rho"] == pytest.approx(1) and found["Kendall_tau"] == pytest.approx(1)
     assert agreement([1, 2, 3], [3, 2, 1])["Spearman_rho"] == pytest.approx(-1)
+    ratios = agreement([1.0, 2.0, 0.5], [2.0, 1.0, 0.5], factors=True)  # a double, a half and none off
+    assert ratios["bias"] == pytest.approx(1) and ratios["upper_limit"] == pytest.approx(2**1.96) and ratios["lower_limit"] == pytest.approx(2**-1.96)
 
 
 def test_too_few_pairs_give_no_number():
