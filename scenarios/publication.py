@@ -98,6 +98,14 @@ def _keep_runs(content, runs, kept):
             shutil.rmtree(directory)
 
 
+def _kept_as(run, frozen):
+    """Name in the folder `frozen` of a run's directory."""
+    about, there = (run / "provenance.json").read_text(), frozen / run.name / "provenance.json"
+    if not there.exists() or there.read_text() == about:
+        return run.name
+    return f"{run.name}-{json.loads(about)['halofix']['commit'][:10]}"
+
+
 def _linked(row):
     """A frozen prediction for the page: its runs are links."""
     return row | {"runs": ", ".join(f"[{name}](frozen/{name}/result.json)" for name in row["runs"].split())}
@@ -122,16 +130,18 @@ def freeze(content, runs, folder):
     runs than the last row of theirs.
 
     Date, version and commit are those of the run behind a prediction (of two the later); its FILES go to `folder`/frozen, where they
-    are never replaced."""
+    are never replaced. The name of a run says what was run and not with which code, so a later one is frozen under name-commit."""
     file, rows = folder / "blind_predictions.csv", []
     if file.exists():
         with open(file, newline="") as stream:
             rows = list(csv.DictReader(stream))
     last = {_prediction(row): row["runs"] for row in rows}
     for point in content["points"]:
-        if point["role"] == "blind" and point["predicted"] is not None and last.get(_prediction(point)) != point["runs"]:
-            names = point["runs"].split()
-            made = max((json.loads((runs / name / "provenance.json").read_text()) for name in names), key=lambda about: about["finished"])
+        if point["role"] != "blind" or point["predicted"] is None:
+            continue
+        kept = {_kept_as(runs / name, folder / "frozen"): runs / name for name in point["runs"].split()}
+        if last.get(_prediction(point)) != " ".join(kept):
+            made = max((json.loads((run / "provenance.json").read_text()) for run in kept.values()), key=lambda about: about["finished"])
             rows.append(
                 {key: point.get(key) for key in FROZEN[:6]}
                 | {
@@ -139,12 +149,12 @@ def freeze(content, runs, folder):
                     "version": made["halofix"]["version"],
                     "commit": made["halofix"]["commit"][:10] + (" with changes" if made["halofix"].get("modified") is True else ""),
                     "resolution": content["resolution"],
-                    "runs": point["runs"],
+                    "runs": " ".join(kept),
                 }
             )
-            for name in names:
+            for name, run in kept.items():
                 if not (folder / "frozen" / name).exists():
-                    case_runs.copy_files(runs / name, folder / "frozen" / name)
+                    case_runs.copy_files(run, folder / "frozen" / name)
     if rows:
         tables.write_csv(file, rows)
     return rows

@@ -429,6 +429,13 @@ def test_blind_predictions_are_frozen(tmp_path):
     page = (shown / "README.md").read_text()
     assert "](frozen/first/result.json) | superseded on 2030-05-30 |" in page and "](frozen/third/result.json) | stands |" in page
     assert "CHANGELOG.md" in page and "Every revision is kept" in page
+    for name in case_runs.FILES:  # the same run by other code
+        (out / "runs" / "third" / name).write_text(json.dumps({"finished": "2031-05-05T10:00:00", "halofix": {"version": "1", "commit": "y" * 40}}))
+    old = (shown / "frozen" / "third" / "result.json").read_text()
+    for _ in range(2):
+        publication.publish(content(1.8, "2031-06-01", "third"), out, shown, front)
+        assert len(frozen()) == 5 and frozen()[-1].endswith("third-" + "y" * 10), "a correction of the code is a revision"
+        assert old == (shown / "frozen" / "third" / "result.json").read_text() != (shown / "frozen" / ("third-" + "y" * 10) / "result.json").read_text()
 
 
 def test_revisions_of_other_predictions_are_apart():
