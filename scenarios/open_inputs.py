@@ -23,12 +23,10 @@ def samples(study, arm, count):
     given = study.uncertain
     if not given or not count:
         return []
-    dimensions, sets = [], {}
-    for other in study.arms:
-        sets[other] = [(path, other if path in own(study, other) else None) for path in given]
-        dimensions += [dimension for dimension in sets[other] if dimension not in dimensions]
-    columns = [tuple(dimensions.index(dimension) for dimension in each) for each in sets.values()]
-    shares = hypercube(len(dimensions), count, tuple(dict.fromkeys(columns)))[:, columns[list(sets).index(arm)]]
+    sets = {other: [(path, other if path in own(study, other) else None) for path in given] for other in study.arms}
+    dimensions = list(dict.fromkeys(dimension for each in sets.values() for dimension in each))
+    columns = {other: tuple(map(dimensions.index, each)) for other, each in sets.items()}
+    shares = hypercube(len(dimensions), count, tuple(dict.fromkeys(columns.values())))[:, columns[arm]]
     return [{path: quantile(given[path], share, path) for path, share in zip(given, row)} for row in shares]
 
 

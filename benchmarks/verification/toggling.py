@@ -103,9 +103,11 @@ def entry(options):
     for name, screw in (("toggle_native", "native"), ("toggle_augmented", "cement first")):
         for share in (1.0, 0.5, 0.0):
             result = carried_out(name, options, {"model.entry_cortex": share} if share < 1.0 else None)
-            rows.append({"screw": screw, "cortex left %": 100 * share} | row_of(screw, cycles(result)[0], result))
-            del rows[-1]["arm"]
-            rows[-1]["against the whole one"] = rows[-1]["load at loosening N"] / rows[-1 - (share < 1.0) - (share < 0.5)]["load at loosening N"]
+            step = cycles(result)[0]
+            if share == 1.0:
+                whole = step["load_at_loosening_N"]
+            rows.append({"arm": screw, "cortex left %": 100 * share} | row_of(screw, step, result)
+                        | {"against the whole one": step["load_at_loosening_N"] / whole})
             print(rows[-1], flush=True)
     return rows, f"L2, 70 mg/cm^3, protocol of Weiser 2021, {options.resolution} mesh; static: one push without cycles"
 
