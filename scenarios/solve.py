@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
@@ -69,13 +70,13 @@ def solve(directory, ranks, on_step):
 
     Raises Interrupted once the solver has been stopped.
     """
-    with open(directory / STDERR, "wb") as messages:
+    with open(directory / STDERR, "wb") as messages, _session() as session:
         # Its own session: Ctrl-C reaches us alone, and we end the whole group of ranks.
         process = subprocess.Popen(
             command(directory, ranks),
             stdout=subprocess.PIPE,
             stderr=messages,
-            env=environment(),
+            env=environment() | session,
             start_new_session=True,
             text=True,
         )
@@ -88,6 +89,14 @@ def solve(directory, ranks, on_step):
             raise Interrupted from None
         finally:
             end(process, (signal.SIGTERM, signal.SIGKILL), GRACE)
+
+
+@contextmanager
+def _session():
+    """Environment that gives mpirun a folder of its own. It names its files by its process number, refuses to start where they exist,
+    and one that was killed has left them: sooner or later another one has that number."""
+    with tempfile.TemporaryDirectory(prefix="halofix-mpi-", ignore_cleanup_errors=True) as folder:
+        yield {"PRTE_MCA_prte_local_tmpdir_base": folder}
 
 
 def _record(line):

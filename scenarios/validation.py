@@ -147,7 +147,8 @@ def _plans(study, folder, runs, resolution, samples, edits, run):
 
 
 def _carry_out(plans, ranks, resolution, shared):
-    """Run what is not there, nominal cases before samples and cheap ones first; {directory of a run: why} of what could not be run."""
+    """Run what is not there, cheap cases first, nominal ones before samples, and these number by number: where the time is not enough
+    for all, every arm has the same ones. Returns {directory of a run: why} of what could not be run."""
     missing = {}
     for plan in plans:
         case_runs.drop_published(plan)
@@ -156,7 +157,8 @@ def _carry_out(plans, ranks, resolution, shared):
 
     def cost(plan):
         kinds = [kind for _, kind, _ in plan.scenario.steps()]
-        return plan.case.sample is not None, plan.scenario.model != "axisymmetric", kinds.count("cycle")
+        number = -1 if plan.case.sample is None else plan.case.sample
+        return number >= 0, plan.scenario.model != "axisymmetric", number, kinds.count("cycle")
 
     ordered = sorted(missing.values(), key=cost)
     failed = {}

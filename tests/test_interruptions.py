@@ -3,7 +3,9 @@
 import errno
 import os
 from pathlib import Path
+import shutil
 import signal
+import sys
 import threading
 import time
 from types import SimpleNamespace
@@ -27,6 +29,18 @@ def test_an_interrupted_run_keeps_its_curve(bench, sign):
     assert (result.status, result.exit_code, len(result.curve)) == ("partial", 3, 3)
     assert result.reason == "interrupted at 0.060 mm and 150 N" and time.monotonic() - begun < 20
     assert names(".") == {"here"}
+
+
+@pytest.mark.mpi
+@pytest.mark.skipif(not shutil.which("prterun"), reason="needs OpenMPI 5")
+def test_each_run_has_a_folder_for_what_mpirun_keeps(bench, monkeypatch):
+    """A killed mpirun leaves its files behind, named by its process number; the next one with that number would not start."""
+    write = "import os, pathlib; pathlib.Path('seen').open('a').write(os.environ['PMIX_SERVER_TMPDIR'] + '\\n')"
+    monkeypatch.setattr(solve, "command", lambda *_: ["mpirun", "-n", "1", sys.executable, "-c", write])
+    for name in ("first", "second"):
+        scenarios.run(CYLINDER, out=name)
+    folders = {Path(line).parent for line in Path("seen").read_text().splitlines()}
+    assert len(folders) == 2 and all(folder.name.startswith("halofix-mpi-") and not folder.exists() for folder in folders)
 
 
 SLOW_TO_END = STEPS + "signal.signal(signal.SIGTERM, lambda *_: (time.sleep(%s), sys.exit(1))); time.sleep(60)"

@@ -272,6 +272,15 @@ open:
 """
 
 
+def test_samples_are_made_number_by_number(tmp_path, monkeypatch):
+    """Stopped between, arms have the same samples, so that a ratio of two has an interval."""
+    made = []
+    monkeypatch.setattr(case_runs, "carry_out", lambda plan, *_: (made.append((plan.case.arm, plan.case.sample)), (None, "not now"))[1])
+    monkeypatch.setattr(validation, "_write", lambda *_: None)
+    validation.validate([write(tmp_path)], tmp_path / "out", samples=2)
+    assert made == [(arm, sample) for sample in (None, 0, 1) for arm in ("index", "thick")]
+
+
 def test_validate_end_to_end(tmp_path, monkeypatch):
     pytest.importorskip("dolfinx")
     monkeypatch.setattr(validation, "ABLATIONS", {"bonded_threads": ABLATIONS["bonded_threads"]})
