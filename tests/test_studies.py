@@ -81,7 +81,7 @@ def test_shipped_studies_are_valid(file):
 
 def test_shipped_studies_are_those_of_the_collected_data():
     expected = ("weiser2017 weiser2021 kueny2014 leichtle2016 varghese2018 varghese2019 kang lai2018 chapman1996 chatzistergos2010 "
-                "weidling2022 pedilen dkou2025 dkou2025_known liebsch2018 kurland2023")
+                "weidling2022 pedilen christodoulou2015 dkou2025 dkou2025_known liebsch2018 kurland2023")
     assert {file.stem for file in SHIPPED} == set(expected.split())
     assert {file.stem for file in SHIPPED if "role: blind" in file.read_text()} == {"dkou2025", "liebsch2018", "kurland2023"}
 
