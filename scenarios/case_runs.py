@@ -7,6 +7,7 @@ the report says where runs of several commits are mixed.
 
 from dataclasses import dataclass
 import hashlib
+from itertools import pairwise
 import json
 from pathlib import Path
 import shutil
@@ -25,17 +26,20 @@ from scenarios.unfinished import running, unfinished
 
 PUBLISHED = ROOT / "benchmarks" / "cadaveric" / "runs"
 FILES = "resolved.yaml", "result.json", "provenance.json"  # of a run: what the repository keeps
+FINER = dict(pairwise(runner.RESOLUTIONS))  # {resolution: the next finer one}
 MARK = "published"  # in the directory of a result that was not made here
 
 
 @dataclass(frozen=True)
 class Planned:
-    """A case that is ready to be run: its scenario, the changes to its problem, the directory of its result."""
+    """A case that is ready to be run: its scenario, the changes to its problem, the directory of its result, and the resolution that
+    takes the place of the scenario's own, if any."""
 
     case: object
     scenario: object
     edits: dict
     directory: Path
+    resolution: str | None = None
 
     @property
     def result(self):
@@ -55,7 +59,13 @@ def planned(case, runs, resolution, edits=None):
         raise BadScenario(f"{case.study}, arm {case.arm}", reading.problems)
     scenario = reading.scenario.model_copy(update={"resolution": resolution} if resolution else {})
     edits = case.inputs | (edits or {})
-    return Planned(case, scenario, edits, Path(runs) / key(scenario, edits))
+    return Planned(case, scenario, edits, Path(runs) / key(scenario, edits), resolution)
+
+
+def finer(plan, runs):
+    """A Planned on the next finer mesh; None where there is none, or where the scenario gives lengths."""
+    following = FINER.get(plan.scenario.resolution) if isinstance(plan.scenario.resolution, str) else None
+    return following and planned(plan.case, runs, following, plan.edits)
 
 
 def key(scenario, edits):
@@ -64,7 +74,7 @@ def key(scenario, edits):
     return hashlib.sha256("\n".join([laws(), law_numbers(scenario), resolved, json.dumps(edits, sort_keys=True)]).encode()).hexdigest()[:12]
 
 
-def carry_out(plan, ranks, resolution, shared=None):
+def carry_out(plan, ranks, shared=None):
     """Result of a planned case, run now, or gone on with if it was killed; (None, why) if it could not be run, or another
     process is running it.
 
@@ -76,7 +86,7 @@ def carry_out(plan, ranks, resolution, shared=None):
             return runner.resume(plan.directory, ranks, shared), ""
         path = plan.directory / "scenario.yaml"
         return runner.carried_out(path, plan.scenario, plan.case.text, plan.directory,
-                                  runner.How(ranks, resolution, shared, edits=plan.edits)), ""
+                                  runner.How(ranks, plan.resolution, shared, edits=plan.edits)), ""
     except (BadInput, Environment) as error:
         return None, str(error)
 

@@ -194,9 +194,12 @@ def validate(
                      help="Runs of each arm for the interval of its prediction; by default 8 of axisymmetric arms (seconds each) "
                           "and none of others (minutes to an hour each), whose predictions are then marked as having no interval."),
     ] = None,
-    run: Annotated[bool, typer.Option("--run/--no-run", help="Run what is missing, or use only what is there and what the repository publishes, with its samples and wrong models.")] = True,
+    run: Annotated[bool, typer.Option("--run/--no-run", help="Run what is missing, or use only what is there and what the repository publishes, with its samples, wrong models and finer meshes.")] = True,
     ablation: Annotated[
         bool, typer.Option("--ablation", help="Run deliberately wrong models as well, and say how much worse they are.")
+    ] = False,
+    finer: Annotated[
+        bool, typer.Option("--finer", help="Run each study on the next finer mesh as well, and say how much that changes.")
     ] = False,
     publish: Annotated[
         bool, typer.Option("--publish", help="Write benchmarks/cadaveric, of all shipped studies, and its summary in README.md; freeze blind predictions.")
@@ -212,7 +215,7 @@ def validate(
 
     if publish and files:
         raise BadInput("--publish writes the page of all shipped studies; name none")
-    content = validation.validate(files or (), out, ranks, resolution, samples, run, ablation)
+    content = validation.validate(files or (), out, ranks, resolution, samples, run, ablation, finer)
     directory = out or validation.place(files or ())
     print(validation.text(content))
     if publish:

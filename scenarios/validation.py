@@ -29,17 +29,18 @@ from scenarios.variation import varied
 SAMPLES = 8  # of an axisymmetric arm, which takes seconds; a solid one takes minutes, so it is sampled on request only
 RATIOS = "ratios"
 ALL = Path("results") / "validation"  # of all shipped studies
-TABLES = "points", "agreement", "ranking", "ablation"
+TABLES = "points", "agreement", "ranking", "ablation", "meshes"
+FINER = "finer mesh"
 WORSE = 1.0  # percentage points by which a wrong model must miss more to be called worse
 
 
-def validate(files=(), out=None, ranks=None, resolution=None, samples=None, run=True, ablation=False):
+def validate(files=(), out=None, ranks=None, resolution=None, samples=None, run=True, ablation=False, finer=False):
     """Compare studies with simulations of them; returns the content of validation.json.
 
     files: paths of studies, or names of shipped ones; none: all that are shipped; out: directory, by default
     `place(files)`; samples: of the open inputs, for each arm (None: 8 of axisymmetric arms, none of others); ablation: each
-    study with deliberately wrong models as well; run: False uses only what is there or the repository publishes, of that 8
-    samples of every arm and the wrong models too.
+    study with deliberately wrong models as well; finer: each study on the next finer mesh as well; run: False uses only what is
+    there or the repository publishes, of that 8 samples of every arm, the wrong models and the finer meshes too.
     Raises BadInput if any study has anything wrong with it, before the first run.
     """
     begun = time.monotonic()
@@ -54,19 +55,25 @@ def validate(files=(), out=None, ranks=None, resolution=None, samples=None, run=
     (out / "runs").mkdir(parents=True, exist_ok=True)
 
     variants = {"": {}} | ({name: {name: True} for name in ABLATIONS} if ablation or not run else {})
+    variants |= {FINER: {}} if finer or not run else {}
     plans = {
         (study.name, name): _plans(study, folder, out / "runs", resolution, samples, edits, run)
         for study, folder in studies
         for name, edits in variants.items()
+        if name != FINER
     }
+    if FINER in variants:
+        for study, _ in studies:
+            nominal = [plan for plan in plans[study.name, ""] if plan.case.sample is None]
+            plans[study.name, FINER] = [plan for each in nominal if (plan := case_runs.finer(each, out / "runs"))]
     failed, every = {}, [plan for group in plans.values() for plan in group]
     if not run:
         for plan in every:
             case_runs.take_published(plan)
     else:
-        failed = _carry_out(every, ranks, resolution, Shared(out / "shared", steps=True))
+        failed = _carry_out(every, ranks, Shared(out / "shared", steps=True))
     content = {
-        "schema": 3,
+        "schema": 4,
         "halofix": {"version": version(), **git_state()},
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "resolution": resolution or "as the studies say",
@@ -75,6 +82,7 @@ def validate(files=(), out=None, ranks=None, resolution=None, samples=None, run=
         "points": [],
         "ranking": [],
         "ablation": [],
+        "meshes": [],
     }
     found = {}
     for study, folder in studies:
@@ -88,6 +96,7 @@ def validate(files=(), out=None, ranks=None, resolution=None, samples=None, run=
     content["agreement"] = groups(points)
     content["ranking"] = [ranking for (_, name), (_, ranking) in found.items() if not name and ranking]
     content["ablation"] = ablations(found)
+    content["meshes"] = meshes(found, {study: group[0].scenario.resolution for (study, name), group in plans.items() if not name})
     content["commits"] = _commits(every)
     content["seconds_simulated"] = _seconds(every)
     content["seconds_here"] = round(time.monotonic() - begun, 1)
@@ -146,7 +155,7 @@ def _plans(study, folder, runs, resolution, samples, edits, run):
     return found
 
 
-def _carry_out(plans, ranks, resolution, shared):
+def _carry_out(plans, ranks, shared):
     """Run what is not there, cheap cases first, nominal ones before samples, and these number by number: where the time is not enough
     for all, every arm has the same ones. Returns {directory of a run: why} of what could not be run."""
     missing = {}
@@ -169,10 +178,11 @@ def _carry_out(plans, ranks, resolution, shared):
                 f", specimen {case.specimen}" if case.specimen else "",
                 f", sample {case.sample + 1}" if case.sample is not None else "",
                 "".join(f", {ABLATIONS[name][0]}" for name in plan.edits if name in ABLATIONS),
+                f", {plan.resolution}" if plan.resolution else "",
             ]
         )
         print(f"run {number} of {len(ordered)}: {case.study}, {case.arm}{extra}", flush=True)
-        result, why = case_runs.carry_out(plan, ranks, resolution, shared)
+        result, why = case_runs.carry_out(plan, ranks, shared)
         if result is None:
             print(f"  {why}", file=sys.stderr, flush=True)
             failed[plan.directory] = why
@@ -218,8 +228,7 @@ def _group(point):
 def ablations(found):
     """[row]: error of each deliberately wrong model beside the model's own, over the validation points that both predict."""
     rows = []
-    names = dict.fromkeys(name for _, name in found if name)
-    for name in names:
+    for name in (name for name in ABLATIONS if any(variant == name for _, variant in found)):
         pairs, right = {}, []
         for (study, variant), (points, _) in found.items():
             if variant == name:
@@ -266,6 +275,28 @@ def ablations(found):
     return rows
 
 
+def meshes(found, resolution):
+    """[row]: predictions beside those on the next finer mesh, of other runs; resolution: {study: that of its own predictions}."""
+    return [
+        {
+            "study": study,
+            "what": own.what,
+            "unit": own.unit,
+            "role": own.role,
+            "resolution": resolution[study],
+            "predicted": own.predicted,
+            "finer": case_runs.FINER[resolution[study]],
+            "predicted_finer": other.predicted,
+            "change_percent": 100 * (other.predicted / own.predicted - 1),
+            "runs": " ".join(other.runs),
+        }
+        for (study, name), (points, _) in found.items()
+        if name == FINER
+        for own, other in zip(found[study, ""][0], points, strict=True)
+        if own.predicted and other.predicted is not None and own.kind != "correlation"
+    ]
+
+
 def _described(study, folder, plans):
     """What a report says of a study beside its points; plans: {name of a deliberate change of the model, '' for none: [Planned]}."""
     rows = specimen_table.read(study, folder) if study.specimens else []
@@ -289,7 +320,7 @@ def _described(study, folder, plans):
                 "specimen": plan.case.specimen,
                 "sample": plan.case.sample,
                 "sampled": plan.case.sampled,
-                "change": ABLATIONS[name][0] if name else "",
+                "change": "" if not name else FINER if name == FINER else ABLATIONS[name][0],
                 "run": plan.directory.name,
                 "curve": curves.get((plan.case.specimen, plan.case.arm)),
                 "status": plan.result.status if plan.result else "not run",
@@ -345,6 +376,8 @@ def text(content):
             lines.append(
                 f"  {row['model']}, {row['group']}: {row['MAPE_percent']:.0f} % instead of {row['MAPE_own_percent']:.0f} %"
             )
+    if changes := [abs(row["change_percent"]) for row in content["meshes"]]:
+        lines.append(f"  finer meshes change {len(changes)} predictions by at most {max(changes):.1f} %")
     return "\n".join(lines)
 
 

@@ -64,6 +64,8 @@ def write(directory):
         captions=captions(content),
         verdicts=VERDICTS,
         intervals=INTERVALS,
+        ablation=ABLATION,
+        meshes=MESHES,
         roles=_roles(content, directory),
         agreement=AGREEMENT,
         number=number,
@@ -179,6 +181,8 @@ def markdown(content):
         ]
     if content["ablation"]:
         lines += ["## Deliberately wrong models", ABLATION, tables.markdown([_ablation(row) for row in content["ablation"]])]
+    if content["meshes"]:
+        lines += ["## Finer meshes", MESHES, tables.markdown([_mesh(row) for row in content["meshes"]])]
     for role, title in ROLES.items():
         chosen = [point for point in content["points"] if point["role"] == role]
         if chosen:
@@ -270,6 +274,25 @@ def _ablation(row):
         "own": f"{row['MAPE_own_percent']:.0f} %",
         "with the change": f"{row['MAPE_percent']:.0f} %",
         "says": row["says"],
+    }
+
+
+MESHES = (
+    "The same predictions on the next finer mesh: how much of each is its mesh. Studies that are not here were not run on two meshes."
+)
+
+
+def _mesh(row):
+    of = f" {row['unit']}" if row["unit"] else ""
+    first, *_ = [f"runs/{name}/result.json" for name in row["runs"].split()]
+    return {
+        "study": row["study"],
+        "what": row["what"],
+        "mesh": row["resolution"],
+        "predicted": f"{number(row['predicted'])}{of}",
+        "finer mesh": row["finer"],
+        "there": f"[{number(row['predicted_finer'])}{of}]({first})",
+        "change": f"{row['change_percent']:+.1f} %",
     }
 
 

@@ -109,7 +109,7 @@ def test_measured_values_inside_an_interval_are_counted(tmp_path):
     means, ratios = validation.groups(comparing.points(study, outcomes))
     assert (means["intervals"], means["inside"]) == (2, 1), "400 N lies in 360 to 410, 500 N not in 396 to 499.2"
     assert (ratios["intervals"], ratios["inside"]) == (1, 1)
-    said = validation.text({"points": [], "agreement": [means], "ranking": [], "ablation": []})
+    said = validation.text({"points": [], "agreement": [means], "ranking": [], "ablation": [], "meshes": []})
     assert "measured inside the interval 1 of 2" in said
     assert "| 2 | 2 | 2 | 1 |" in validation_report.tables.markdown(validation_report._agreement({"agreement": [means]}))
 
@@ -272,6 +272,27 @@ open:
 """
 
 
+def test_predictions_on_a_finer_mesh(tmp_path):
+    """Each beside that of its own mesh, whatever was measured; no number without both."""
+    def point(predicted, what, kind="ratio", run="own"):
+        return comparing.Point("s", "blind", "synthetic", kind, what, predicted=predicted, runs=[run])
+
+    own = [point(2.0, "a / b"), point(1.0, "c / d"), point(1.0, "r", "correlation")]
+    other = [point(1.9, "a / b", run="finer"), point(None, "c / d"), point(0.9, "r", "correlation")]
+    found = {("s", ""): (own, None), ("s", "von_mises"): (other, None), ("s", validation.FINER): (other, None)}
+    row, = validation.meshes(found, {"s": "coarse"})
+    assert (row["what"], row["resolution"], row["finer"], row["runs"]) == ("a / b", "coarse", "standard", "finer")
+    assert row["change_percent"] == pytest.approx(-5) and validation_report._mesh(row)["change"] == "-5.0 %"
+    assert not validation.meshes({("s", ""): (own, None)}, {"s": "coarse"})
+
+    study, where = study_loader.load(write(tmp_path))
+    plan = case_runs.planned(Case(study.name, "index", arm_text(study, where, "index")), tmp_path, "standard")
+    finer = case_runs.finer(plan, tmp_path)
+    assert (finer.resolution, finer.scenario.resolution) == ("fine", "fine") and finer.directory != plan.directory
+    assert case_runs.finer(finer, tmp_path) is None, "there is none beyond"
+    assert case_runs.finer(replace(plan, scenario=plan.scenario.model_copy(update={"resolution": object()})), tmp_path) is None, "nor of lengths"
+
+
 def test_samples_are_made_number_by_number(tmp_path, monkeypatch):
     """Stopped between, arms have the same samples, so that a ratio of two has an interval."""
     made = []
@@ -323,7 +344,7 @@ def test_validate_end_to_end(tmp_path, monkeypatch):
     assert {path.name for path in (shown / "runs").iterdir()} == {run["run"] for run in runs}
     monkeypatch.setattr(case_runs, "PUBLISHED", shown / "runs")
     again = validation.validate([file], tmp_path / "again", samples=1, run=False)
-    assert again["points"] == content["points"] and again["ablation"] == content["ablation"], "the repository's results are enough"
+    assert again["points"] == content["points"] and again["ablation"] == content["ablation"] and again["meshes"] == content["meshes"], "the repository's results are enough"
     assert again["commits"] == content["commits"]
 
     own = tmp_path / "again" / "runs" / point["runs"]
@@ -404,7 +425,7 @@ def content(predicted, date="2030-01-01", run="run"):
     study = {"name": "blinded", "citation": "Nobody 2031", "kind": "cadaveric", "role": "blind", "assumed": [],
              "runs": [{"run": run, "status": "completed"}, {"run": "never", "status": "not run"}]}
     return {"halofix": {"version": "1", "commit": "c" * 40, "modified": False}, "date": date, "resolution": "standard", "points": [point.row()],
-            "studies": [study], "agreement": [], "ranking": [], "ablation": [], "commits": [], "samples": None, "seconds_simulated": 10.0, "seconds_here": 1.0}
+            "studies": [study], "agreement": [], "ranking": [], "ablation": [], "meshes": [], "commits": [], "samples": None, "seconds_simulated": 10.0, "seconds_here": 1.0}
 
 
 def test_blind_predictions_are_frozen(tmp_path):
