@@ -10,9 +10,9 @@ from meshes.labmesh import BONE, REGIONS, LabMesh, cell_volumes
 from meshes.specimen import Block, Cylinder, MeshError, Vertebra
 from meshes.split import adjacency, facet_vertices, split
 from meshes.sweep import polygon_factor, sweep
+from meshes.vertebra import SPOT, VertebraShape, entry_radius
 
 TINY = 1e-6
-SPOT = 0.8  # mm of flat bone round the core at the entry
 SHORT = 0.01  # of the cement's volume: more than that must not be missing
 
 
@@ -82,8 +82,6 @@ def _block(block, screw, halo, cement, resolution, room):
 
 
 def _vertebra(specimen, screw, halo, cement, resolution):
-    from meshes.vertebra import VertebraShape
-
     shape = VertebraShape(specimen)
     R, origin = shape.frame(entry_radius(screw.diameter))
 
@@ -142,11 +140,6 @@ def _vertebra(specimen, screw, halo, cement, resolution):
     mesh.cortex_thickness = np.asarray(shape.cortex_thickness(centre), float)
     mesh.frame = (R, origin)
     return mesh
-
-
-def entry_radius(diameter):
-    """Radius of the flat bone that a screw of this diameter enters, mm."""
-    return diameter / 2 + cores.MARGIN + SPOT
 
 
 def _fill(core, resolution, surface):

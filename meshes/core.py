@@ -7,9 +7,8 @@ import numpy as np
 from meshes import profile
 from meshes.cement import place
 from meshes.outline import from_radius, radius_at
-from meshes.specimen import MeshError
+from meshes.specimen import MARGIN, MeshError
 
-MARGIN = 1.0  # mm of bone round screw, halo and cement that belongs to the core
 BELOW = 1.5  # mm below the deepest thing
 
 

@@ -11,6 +11,7 @@ from math import inf, radians, tan
 from numpy import asarray, clip, cos, hypot, interp, maximum, ndarray, pi, where
 
 NARROWEST = 0.4  # of the depth, from the entry: where an hourglass has its waist
+MARGIN = 1.0  # mm of bone round screw, halo and cement that belongs to the core
 LEAST = 0.2  # mm, of a measured halo: what the needle wets, and what can be meshed
 
 

@@ -11,7 +11,7 @@ from skimage.measure import marching_cubes
 
 from meshes.anatomy import level
 from meshes.labmesh import REGIONS
-from meshes.specimen import MeshError
+from meshes.specimen import MARGIN, MeshError
 
 WAIST = 0.10  # how much narrower the body is at mid height
 DISHING = 1.6  # mm, depth of the concave end plates
@@ -23,8 +23,14 @@ SIDES = {"L4": {"lateral": 1.1, "medial": 1.3}, "L5": {"lateral": 1.7, "medial":
 # men and women 0.8 and 0.6) agrees. Above and below they do not: 3.1 to 4.0 mm of porous bone by micro-CT, 1.2 to 1.6 by histology; 1.75 is
 # kept between them. S1 as L5, the thoracic spine as L1 to L3: choices.
 FREE_WALL = 2.0  # mm in front of the posterior wall where the resin of the laboratory ends: choice
+SPOT = 0.8  # mm of flat bone round the core at the entry
 LONGEST_WAY = 150.0  # mm: no vertebra is that deep
 ROOT = 10.0  # mm in front of the pedicle over which its wall thins to the shell of the body: choice, the size of the fillet
+
+
+def entry_radius(diameter):
+    """Radius of the flat bone that a screw of this diameter enters, mm."""
+    return diameter / 2 + MARGIN + SPOT
 
 
 class VertebraShape:

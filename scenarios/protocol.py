@@ -177,8 +177,7 @@ def way_in_bone(vertebra, diameter):
 def breach(vertebra, diameter, deep):
     """How far below the entry a screw of this diameter, `deep` mm in the bone, breaches its wall along its trajectory, mm; None if it
     does not. Raises MeshError where it finds no entry, as the mesher does."""
-    from meshes.assembly import entry_radius
-    from meshes.vertebra import VertebraShape
+    from meshes.vertebra import VertebraShape, entry_radius
 
     shape = VertebraShape(vertebra)
     return shape.breach(*shape.frame(entry_radius(diameter)), diameter / 2 + LEAST_WALL, deep)

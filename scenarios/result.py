@@ -28,6 +28,7 @@ NUMBERS = {
         ("cycles", "cycles at the end", "", ",.0f"),
         ("peak_load_N", "largest peak load", "N", ".0f"),
         ("head_displacement_mm", "head displacement at the end", "mm", ".2f"),
+        ("angle_deg", "turn of the screw at the end", "deg", ".1f"),
         ("residual_force_N", "force left when pushed on to the stop", "N", ".0f"),
         ("micromotion_end_um", "micromotion at the end", "um", ".1f"),
     ),

@@ -36,7 +36,7 @@ from scenarios.variation import step_index, varied
 
 NOT_GIVEN = "not given by the source"
 # End of an outcome's key -> unit that it is in; an outcome of no such end is a number without unit.
-UNITS = (("_N_per_mm", "N/mm"), ("_N_mm", "N*mm"), ("_um", "um"), ("_mm", "mm"), ("_N", "N"))
+UNITS = (("_N_per_mm", "N/mm"), ("_N_mm", "N*mm"), ("_um", "um"), ("_mm", "mm"), ("_N", "N"), ("_deg", "deg"))
 OUTCOMES = tuple(WORDS)
 OUTCOME = re.compile(r"(?:(?P<kind>cycle|pullout)(?:\[(?P<number>[1-9]\d?)\])?\.)?(?P<key>\w+)$")
 DIRECTION = re.compile(r"\s*(?P<first>[^<>~]+?)\s*(?P<sign>[<>~])\s*(?P<second>[^<>~]+?)\s*$")

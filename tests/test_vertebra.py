@@ -7,10 +7,9 @@ import pytest
 
 import meshes
 from meshes.anatomy import ORDER, level
-from meshes.assembly import entry_radius
 from meshes.labmesh import REGIONS, cell_volumes
 from meshes.specimen import Broken, Cement, Fenestration, Halo, MeshError, Resolution, Screw, Vertebra
-from meshes.vertebra import VertebraShape
+from meshes.vertebra import VertebraShape, entry_radius
 from scenarios.protocol import breach, way_in_bone
 
 COARSE = Resolution(1.2, 2.0, 7.0, 8)
@@ -107,7 +106,7 @@ def test_resin_holds_the_body_and_cortex_covers_the_rest(l3):
 
 @pytest.mark.parametrize(("name", "lateral", "medial"), [("L3", 0.7, 0.8), ("L4", 1.1, 1.3), ("T8", 0.7, 0.8)])
 def test_the_wall_of_the_pedicle_is_thickest_above_and_below(name, lateral, medial):
-    from meshes.vertebra import VertebraShape
+    from meshes.vertebra import VertebraShape, entry_radius
 
     shape = VertebraShape(Vertebra(name))
     centre, along = shape.centre(1.0), shape.axis(1.0)
