@@ -202,7 +202,7 @@ def validate(
         bool, typer.Option("--finer", help="Run each study on the next finer mesh as well, and say how much that changes.")
     ] = False,
     publish: Annotated[
-        bool, typer.Option("--publish", help="Write benchmarks/cadaveric, of all shipped studies, and its summary in README.md; freeze blind predictions.")
+        bool, typer.Option("--publish", help="Write benchmarks/cadaveric, of all shipped studies, and its summary in README.md; freeze blind predictions. What is not asked to be run comes from what is published already.")
     ] = False,
 ):
     """Compare published experiments with simulations of them.
@@ -213,9 +213,9 @@ def validate(
     from scenarios import validation
     from scenarios.trouble import BadInput
 
-    if publish and files:
-        raise BadInput("--publish writes the page of all shipped studies; name none")
-    content = validation.validate(files or (), out, ranks, resolution, samples, run, ablation, finer)
+    if publish and (files or resolution or samples is not None):
+        raise BadInput("--publish writes the page of all shipped studies, as they say; name none, and neither --resolution nor --samples")
+    content = validation.validate(files or (), out, ranks, resolution, samples, run, ablation, finer, publish)
     directory = out or validation.place(files or ())
     print(validation.text(content))
     if publish:

@@ -10,7 +10,7 @@ from itertools import combinations
 from scenarios import agreement
 from scenarios.cycling import cycles_to_stand
 from scenarios.study import SAME, Measured, outcome_of, place_of, unit
-from scenarios.variation import value_at
+from scenarios.variation import number_in
 
 GOAL, ACCEPTED = 0.10, 0.20  # of a ratio
 ABSOLUTE = 0.30  # of a mean of cadaver specimens without a reported SD, or a difference of means
@@ -151,7 +151,8 @@ def _point(study, item, outcomes):
         )
     )
     numbers = outcomes.sampled(arms)
-    spread = [value for sample in numbers if (value := _predicted(item, outcomes, sample)[0]) is not None]
+    samples = [_predicted(item, outcomes, sample) for sample in numbers]
+    spread = [value for value, why in samples if value is not None and not why]  # not of another test than the one carried out
     if spread and point.predicted is not None:
         point.low, point.high, point.samples = min(*spread, point.predicted), max(*spread, point.predicted), len(spread)
     return _judged(point, item)
@@ -172,21 +173,12 @@ def _predicted(item, outcomes, sample=None):
     if item.kind == "difference":
         return values[0] - values[1], why
     if item.kind == "correlation":
-        inputs = [_input(outcomes.plan(arm, sample=sample), item.between[0]) for arm in item.correlation]
+        inputs = [number_in(outcomes.plan(arm, sample=sample).scenario, item.between[0]) for arm in item.correlation]
         if None in inputs:
             return None, f"an arm has no number at {item.between[0]}"
         r = agreement.correlation(inputs, values)
         return r, why if r is not None else "nothing varies"
     return (values[0] / values[1], why) if values[1] else (None, "the reference arm is 0")
-
-
-def _input(plan, path):
-    """The number that a planned scenario has at a dotted path, or None."""
-    text = value_at(plan.case.text, path)
-    try:
-        return float(str(text).split()[0])
-    except (ValueError, IndexError):
-        return None
 
 
 def _judged(point, item=None):
@@ -226,8 +218,9 @@ def ranking(study, outcomes):
     pairs = {}
     items = [item for item in study.measured if not item.uncounted]
     arms = [item for item in items if item.kind == "arm" and item.given is not None]
+    alike = {frozenset(item.sides) for item in items if sign(item) == "~"}
     for a, b in combinations(arms, 2):
-        if a.outcome == b.outcome and a.given != b.given:
+        if a.outcome == b.outcome and a.given != b.given and frozenset([a.sides[0], b.sides[0]]) not in alike:
             if agreement.distinct((a.given, a.spread, a.n), (b.given, b.spread, b.n)):
                 stronger, weaker = (a, b) if a.given > b.given else (b, a)
                 pairs.setdefault(frozenset([stronger.sides[0], weaker.sides[0]]), (stronger.sides[0], weaker.sides[0]))

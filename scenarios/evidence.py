@@ -168,8 +168,11 @@ def use_error(evidence):
 def discretisation(evidence):
     yield from checks("mesh", "step", missing="no convergence study; `./halofix verify` makes one")(evidence)
     for file, content in evidence.validations:
-        if changes := [abs(row["change_percent"]) for row in content["meshes"] if row["role"] == "validation"]:
+        rows = [row for row in content["meshes"] if row["role"] == "validation" and not row["uncounted"]]
+        if changes := [abs(row["change_percent"]) for row in rows if not row["why"]]:
             yield f"{len(changes)} compared numbers differ by at most {max(changes):.1f} % from those on the next finer mesh", file
+        if short := [row for row in rows if row["why"]]:
+            yield f"{len(short)} of {len(rows)} tests on a finer mesh did not come to an end, such as {short[0]['study']}, {short[0]['what']}", None
     compared = {(p["study"], p["what"]) for _, p in evidence.points()}
     finer = {(row["study"], row["what"]) for _, content in evidence.validations for row in content["meshes"]}
     if lacking := len(compared - finer):
@@ -281,7 +284,7 @@ def comparison(evidence):
                 found = True
                 r2 = "" if row["R2"] is None else f", R2 {row['R2']:.2f}, concordance {number(row['concordance'], '.2f')}"
                 yield (
-                    f"{row['group']}: mean absolute error {row['MAPE_percent']:.0f} % over {row['n']} of {row['points']} points{r2}",
+                    f"{row['group']}: mean absolute error {number(row['MAPE_percent'], '.0f')} % over {row['n']} of {row['points']} points{r2}",
                     file,
                 )
         judged = [p for p in content["points"] if p["role"] == "validation" and p["verdict"]]

@@ -7,6 +7,7 @@ from scenarios.agreement import distinct
 from scenarios.loader import did_you_mean
 from scenarios.study import DIRECTION, OUTCOME, OUTCOMES, amount
 from scenarios.units import number
+from scenarios.variation import number_in
 
 ROUNDING = 0.03  # by which a ratio may miss that of the means it was computed from
 LARGEST_SD = 2.0  # of a mean: what is measured here is above 0, so that a larger one is hardly ever found
@@ -182,6 +183,14 @@ def _once(view):
             yield here, f"given twice (first in line {view.document.line(first[key])}); keep one"
 
 
+def _called(view):
+    """Two things under one name: tables, figures and frozen predictions tell them apart by it."""
+    first = {}
+    for i, item in _comparable(view):
+        if (item.kind != "correlation" or item.between) and first.setdefault(item.words(), i) != i:
+            yield ("measured", i), f"called `{item.words()}` like that in line {view.document.line(('measured', first[item.words()]))}; give it another `name:`"
+
+
 def _agree_with_means(view):
     """Ratios, differences and directions that the means of the same file contradict."""
     means = _means(view)
@@ -244,6 +253,10 @@ def produced(view):
                 ("measured", i, "between"),
                 f"`{item.between[0]}` is not the path of an input; write one such as specimen.bmd",
             )
+            continue
+        for arm in item.correlation or () if item.between else ():
+            if (scenario := view.scenarios.get(arm)) and number_in(scenario, item.between[0]) is None:
+                yield ("measured", i, "between"), f"arm `{arm}` has no number at `{item.between[0]}`; write a path such as specimen.bmd"
 
 
-RULES = [_kinds, _named_arms, _outcomes, _numbers, _spreads, _counts, _once, _agree_with_means, _agree]
+RULES = [_kinds, _named_arms, _outcomes, _numbers, _spreads, _counts, _once, _called, _agree_with_means, _agree]

@@ -59,7 +59,8 @@ def cases(study, folder, arm, count):
                 continue
             if other := placed(changed, path, value, scatter):  # not where this arm has no such step
                 changed, sampled[path] = other, value_at(other, path)
-        found.append(Case(study.name, arm, changed, sample=index, inputs=inputs, sampled=sampled))
+        if sampled:
+            found.append(Case(study.name, arm, changed, sample=index, inputs=inputs, sampled=sampled))
     return found
 
 

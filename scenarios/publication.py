@@ -59,6 +59,7 @@ def publish(content, directory, folder=CADAVERIC, front=ROOT / "README.md"):
     Frozen predictions stay as they are, a revision follows them. Raises BadInput if `front` has no place for the summary.
     """
     folder, front, runs = Path(folder), Path(front), Path(directory) / "runs"
+    _committed(content, runs)
     text = front.read_text(encoding="utf-8")
     begin, end = (text.find(mark) for mark in SUMMARY)
     if not 0 <= begin < end:
@@ -76,6 +77,13 @@ def publish(content, directory, folder=CADAVERIC, front=ROOT / "README.md"):
     return [front, readme, *([folder / "blind_predictions.csv"] if frozen else [])]
 
 
+def _committed(content, runs):
+    """Raises BadInput for a blind prediction that was made by code with changes that are not committed: nobody could make it again."""
+    for name in dict.fromkeys(name for point in content["points"] if point["role"] == "blind" for name in point["runs"].split()):
+        if json.loads((runs / name / "provenance.json").read_text())["halofix"].get("modified") is True:
+            raise BadInput(f"{runs / name}: a blind prediction from code with changes that are not committed is not frozen; commit, and run it again")
+
+
 def _keep_figures(content, drawn, kept):
     """Make `kept` the PNG of each figure in the folder `drawn`; [Markdown that shows one, with its caption]."""
     shutil.rmtree(kept, ignore_errors=True)
@@ -89,12 +97,13 @@ def _keep_figures(content, drawn, kept):
 
 
 def _keep_runs(content, runs, kept):
-    """Make `kept` the FILES of all runs that the page names."""
-    made = {run["run"] for study in content["studies"] for run in study["runs"] if run["status"] != "not run"}
-    for name in sorted(made):
-        case_runs.copy_files(runs / name, kept / name)
+    """Keep the FILES of all runs that the page names, and of those that could not be made this time; what no study asks for goes."""
+    status = {run["run"]: run["status"] for study in content["studies"] for run in study["runs"]}
+    for name in sorted(status):
+        if status[name] != "not run":
+            case_runs.copy_files(runs / name, kept / name)
     for directory in sorted(kept.glob("*/")):
-        if directory.name not in made:
+        if directory.name not in status:
             shutil.rmtree(directory)
 
 
@@ -147,7 +156,7 @@ def freeze(content, runs, folder):
                 | {
                     "date": made["finished"][:10],
                     "version": made["halofix"]["version"],
-                    "commit": made["halofix"]["commit"][:10] + (" with changes" if made["halofix"].get("modified") is True else ""),
+                    "commit": made["halofix"]["commit"][:10],
                     "resolution": content["resolution"],
                     "runs": " ".join(kept),
                 }

@@ -119,7 +119,7 @@ def _carry_out(path, scenario, directory, how):
             if not outcome["steps"]:
                 raise
             # only the finished cycling could tell that what follows does not fit: its result is kept
-            outcome |= {"status": "partial", "reason": str(error)}
+            outcome |= {"status": "partial", "reason": str(error)} | ({"exit_code": solver.ENVIRONMENT} if isinstance(error, Environment) else {})
         except Exception as error:  # a full disk, or a defect of halofix: the result directory keeps what is needed to find it
             with suppress(OSError), open(directory / "run.log", "a") as log:
                 traceback.print_exc(file=log)
@@ -127,7 +127,7 @@ def _carry_out(path, scenario, directory, how):
                 found = left(directory / stage.folder, stage, error.strerror or str(error))
                 _add(outcome, stage, found | {"exit_code": solver.ENVIRONMENT}, directory)
             else:
-                outcome["status"] = "partial" if outcome["steps"] else "failed"
+                outcome |= {"status": "partial" if outcome["steps"] else "failed", "broke_off": True}
                 outcome["reason"] = f"internal error ({type(error).__name__}: {error}); run.log has the details"
         outcome["seconds_wall"] = round(time.monotonic() - begun, 1)
         try:

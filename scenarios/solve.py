@@ -94,7 +94,10 @@ def solve(directory, ranks, on_step):
 @contextmanager
 def _session():
     """Environment that gives mpirun a folder of its own. It names its files by its process number, refuses to start where they exist,
-    and one that was killed has left them: sooner or later another one has that number."""
+    and one that was killed has left them: sooner or later another one has that number. Where the user has named a folder it is that."""
+    if "PRTE_MCA_prte_tmpdir_base" in os.environ:  # mpirun takes either this or what is set here
+        yield {}
+        return
     with tempfile.TemporaryDirectory(prefix="halofix-mpi-", ignore_cleanup_errors=True) as folder:
         yield {"PRTE_MCA_prte_local_tmpdir_base": folder}
 

@@ -216,7 +216,7 @@ def _beyond(view, path, given, ends):
             else:
                 bounds.append(number_in(reading.scenario, path))
         nominal = number_in(scenario, path)
-        if given.uniform and None not in (nominal, *bounds) and bounds and not bounds[0] <= nominal <= bounds[-1]:
+        if given.relative is None and None not in (nominal, *bounds) and bounds and not bounds[0] <= nominal <= bounds[-1]:
             yield f"arm `{arm}` has {value_at(view.texts[arm], path) or number(nominal)} there, outside of these bounds; correct one"
 
 

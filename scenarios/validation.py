@@ -34,14 +34,15 @@ FINER = "finer mesh"
 WORSE = 1.0  # percentage points by which a wrong model must miss more to be called worse
 
 
-def validate(files=(), out=None, ranks=None, resolution=None, samples=None, run=True, ablation=False, finer=False):
+def validate(files=(), out=None, ranks=None, resolution=None, samples=None, run=True, ablation=False, finer=False, publish=False):
     """Compare studies with simulations of them; returns the content of validation.json.
 
     files: paths of studies, or names of shipped ones; none: all that are shipped; out: directory, by default
     `place(files)`; samples: of the open inputs, for each arm (None: 8 of axisymmetric arms, none of others); ablation: each
     study with deliberately wrong models as well; finer: each study on the next finer mesh as well; run: False uses only what is
-    there or the repository publishes, of that 8 samples of every arm, the wrong models and the finer meshes too.
-    Raises BadInput if any study has anything wrong with it, before the first run.
+    there or the repository publishes, of that 8 samples of every arm, the wrong models and the finer meshes too; publish: so does
+    what is not asked to be run.
+    Raises BadInput if any study has anything wrong with it, before the first run, or none has a finer mesh.
     """
     begun = time.monotonic()
     studies = _loaded(files or sorted(SHIPPED.glob("*.yaml")))
@@ -54,10 +55,11 @@ def validate(files=(), out=None, ranks=None, resolution=None, samples=None, run=
         _share_runs(out)
     (out / "runs").mkdir(parents=True, exist_ok=True)
 
-    variants = {"": {}} | ({name: {name: True} for name in ABLATIONS} if ablation or not run else {})
-    variants |= {FINER: {}} if finer or not run else {}
+    shown = publish or not run
+    variants = {"": {}} | ({name: {name: True} for name in ABLATIONS} if ablation or shown else {})
+    variants |= {FINER: {}} if finer or shown else {}
     plans = {
-        (study.name, name): _plans(study, folder, out / "runs", resolution, samples, edits, run)
+        (study.name, name): _plans(study, folder, out / "runs", resolution, samples, edits, shown)
         for study, folder in studies
         for name, edits in variants.items()
         if name != FINER
@@ -66,12 +68,22 @@ def validate(files=(), out=None, ranks=None, resolution=None, samples=None, run=
         for study, _ in studies:
             nominal = [plan for plan in plans[study.name, ""] if plan.case.sample is None]
             plans[study.name, FINER] = [plan for each in nominal if (plan := case_runs.finer(each, out / "runs"))]
-    failed, every = {}, [plan for group in plans.values() for plan in group]
-    if not run:
+        if finer and not any(group for (_, name), group in plans.items() if name == FINER):
+            raise BadInput("--finer: there is no finer mesh than `fine`, nor than one of given lengths")
+
+    def asked(name, plan):
+        """Whether this call is to make the run."""
+        variant = not name or (finer if name == FINER else ablation)
+        return run and variant and (plan.case.sample is None or _sampled(plan, samples))
+
+    every = [plan for group in plans.values() for plan in group]
+    wanted = [plan for (_, name), group in plans.items() for plan in group if asked(name, plan)]
+    if shown:
+        made = {plan.directory for plan in wanted}
         for plan in every:
-            case_runs.take_published(plan)
-    else:
-        failed = _carry_out(every, ranks, Shared(out / "shared", steps=True))
+            if plan.directory not in made:
+                case_runs.take_published(plan)
+    failed = _carry_out(wanted, ranks, Shared(out / "shared", steps=True)) if run else {}
     content = {
         "schema": 4,
         "halofix": {"version": version(), **git_state()},
@@ -96,7 +108,7 @@ def validate(files=(), out=None, ranks=None, resolution=None, samples=None, run=
     content["agreement"] = groups(points)
     content["ranking"] = [ranking for (_, name), (_, ranking) in found.items() if not name and ranking]
     content["ablation"] = ablations(found)
-    content["meshes"] = meshes(found, {study: group[0].scenario.resolution for (study, name), group in plans.items() if not name})
+    content["meshes"] = meshes(found, {plan.directory.name: _mesh(plan) for plan in every})
     content["commits"] = _commits(every)
     content["seconds_simulated"] = _seconds(every)
     content["seconds_here"] = round(time.monotonic() - begun, 1)
@@ -139,15 +151,25 @@ def _loaded(files):
     return found
 
 
-def _plans(study, folder, runs, resolution, samples, edits, run):
-    """[case_runs.Planned] of a study: arms, their samples, and the rows of its table. run: whether what is missing will be run."""
+def _sampled(plan, samples):
+    """Whether samples of an arm are run: on request, or where they take seconds."""
+    return samples is not None or plan.scenario.model == "axisymmetric"
+
+
+def _mesh(plan):
+    """Name of a planned run's resolution."""
+    return plan.scenario.resolution if isinstance(plan.scenario.resolution, str) else "given lengths"
+
+
+def _plans(study, folder, runs, resolution, samples, edits, shown):
+    """[case_runs.Planned] of a study: arms, their samples, and the rows of its table. shown: whether what is published is used."""
     found = []
     for arm in study.arms:
         nominal = case_runs.planned(Case(study.name, arm, arm_text(study, folder, arm)), runs, resolution, edits)
         found.append(nominal)
         if edits:
             continue  # a wrong model is judged by its nominal predictions
-        count = samples if samples is not None else SAMPLES if nominal.scenario.model == "axisymmetric" or not run else 0
+        count = (SAMPLES if samples is None else samples) if shown or _sampled(nominal, samples) else 0
         found += [case_runs.planned(case, runs, resolution) for case in open_inputs.cases(study, folder, arm, count)]
     for row in specimen_table.read(study, folder) if study.specimens else ():
         text = varied(arm_text(study, folder, row.arm), row.changes | {"name": f"{study.name}, {row.name}, {row.arm}"[:80]})
@@ -276,25 +298,31 @@ def ablations(found):
 
 
 def meshes(found, resolution):
-    """[row]: predictions beside those on the next finer mesh, of other runs; resolution: {study: that of its own predictions}."""
+    """[row]: predictions beside those on the next finer mesh, or why there is none, where one was run; resolution: {run: name}."""
     return [
         {
             "study": study,
             "what": own.what,
             "unit": own.unit,
             "role": own.role,
-            "resolution": resolution[study],
+            "uncounted": own.uncounted,
+            "resolution": _names(resolution, own.runs),
             "predicted": own.predicted,
-            "finer": case_runs.FINER[resolution[study]],
+            "finer": _names(resolution, other.runs),
             "predicted_finer": other.predicted,
-            "change_percent": 100 * (other.predicted / own.predicted - 1),
+            "change_percent": None if other.predicted is None else 100 * (other.predicted / own.predicted - 1),
+            "why": other.why,
             "runs": " ".join(other.runs),
         }
         for (study, name), (points, _) in found.items()
         if name == FINER
         for own, other in zip(found[study, ""][0], points, strict=True)
-        if own.predicted and other.predicted is not None and own.kind != "correlation"
+        if own.predicted and own.kind != "correlation" and not other.why.endswith("not run")
     ]
+
+
+def _names(resolution, runs):
+    return " and ".join(dict.fromkeys(resolution[run] for run in runs))
 
 
 def _described(study, folder, plans):
@@ -376,7 +404,7 @@ def text(content):
             lines.append(
                 f"  {row['model']}, {row['group']}: {row['MAPE_percent']:.0f} % instead of {row['MAPE_own_percent']:.0f} %"
             )
-    if changes := [abs(row["change_percent"]) for row in content["meshes"]]:
+    if changes := [abs(row["change_percent"]) for row in content["meshes"] if row["change_percent"] is not None]:
         lines.append(f"  finer meshes change {len(changes)} predictions by at most {max(changes):.1f} %")
     return "\n".join(lines)
 

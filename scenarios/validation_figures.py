@@ -20,7 +20,7 @@ plt.rcParams.update(RC)
 BAND = 0.2
 RATIO = "ratio"
 MATERIALS = {"cadaveric": "cadavers", "synthetic": "foam", "animal": "animals"}
-LABELS = {"N": "N", "": "cycles", "N/mm": "N/mm", "mm": "mm", "um": "um", "N*mm": "N mm"}
+LABELS = {"N": "N", "": "cycles", "N/mm": "N/mm", "mm": "mm", "um": "um", "N*mm": "N mm", "deg": "degrees"}
 
 
 def anchor(index):
@@ -181,11 +181,11 @@ def forest(points, stem):
 
 
 def ranked(content):
-    """{(study, unit): points} of studies with at least two means of one unit: what the figure of the order shows."""
+    """{(study, outcome): points} of studies with at least two means of one outcome: what the figure of the order shows."""
     found = {}
     for index, p in _predicted(content):
         if p["kind"] == "arm" and p["measured"] is not None:
-            found.setdefault((p["study"], p["unit"]), []).append((index, p))
+            found.setdefault((p["study"], p["outcomes"]), []).append((index, p))
     return {key: members for key, members in found.items() if len(members) > 1}
 
 
@@ -202,7 +202,7 @@ def _panels(count, height):
 def ranking(studies, stem):
     """Measured and predicted means of each study side by side, joined: crossing lines are wrong orders."""
     fig, axes = _panels(len(studies), 3.3)
-    for ax, ((study, unit), members) in zip(axes, studies.items()):
+    for ax, ((study, outcome), members) in zip(axes, studies.items()):
         top = 1.08 * max(max(p["measured"], p["predicted"]) for _, p in members)
         members = sorted(members, key=lambda member: member[1]["predicted"])
         labels = _apart([p["predicted"] for _, p in members], 0.055 * top)
@@ -214,7 +214,7 @@ def ranking(studies, stem):
             dots.set_urls([f"#{anchor(index)}"] * 2)
             ax.annotate(plain(p["what"].removesuffix(f": {p['outcomes']}")), (1, p["predicted"]), (1.08, y), va="center", fontsize=7.5,
                         color=colour, arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.5, "relpos": (0, 0.5), "shrinkA": 1, "shrinkB": 3})
-        ax.set(xticks=[0, 1], xlim=(-0.15, 2), ylim=(0, max(top, labels[-1] + 0.03 * top)), ylabel=f"{WORDS.get(members[0][1]['outcomes'], '')} ({LABELS[unit]})", title=plain(study))
+        ax.set(xticks=[0, 1], xlim=(-0.15, 2), ylim=(0, max(top, labels[-1] + 0.03 * top)), ylabel=f"{WORDS.get(outcome, outcome)} ({LABELS[members[0][1]['unit']]})", title=plain(study))
         ax.set_xticklabels(["measured", "predicted"])
     return _save(fig, stem)
 

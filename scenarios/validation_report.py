@@ -284,15 +284,17 @@ MESHES = (
 
 def _mesh(row):
     of = f" {row['unit']}" if row["unit"] else ""
-    first, *_ = [f"runs/{name}/result.json" for name in row["runs"].split()]
+    there, first = row["why"], next(iter(row["runs"].split()), None)
+    if row["predicted_finer"] is not None:
+        there = f"[{number(row['predicted_finer'])}{of}](runs/{first}/result.json)" + f" ({row['why']})" * bool(row["why"])
     return {
         "study": row["study"],
         "what": row["what"],
         "mesh": row["resolution"],
         "predicted": f"{number(row['predicted'])}{of}",
         "finer mesh": row["finer"],
-        "there": f"[{number(row['predicted_finer'])}{of}]({first})",
-        "change": f"{row['change_percent']:+.1f} %",
+        "there": there,
+        "change": "" if row["change_percent"] is None else f"{row['change_percent']:+.1f} %",
     }
 
 

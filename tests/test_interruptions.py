@@ -33,13 +33,16 @@ def test_an_interrupted_run_keeps_its_curve(bench, sign):
 
 @pytest.mark.mpi
 @pytest.mark.skipif(not shutil.which("prterun"), reason="needs OpenMPI 5")
-def test_each_run_has_a_folder_for_what_mpirun_keeps(bench, monkeypatch):
+def test_each_run_has_a_folder_for_what_mpirun_keeps(bench, monkeypatch, tmp_path):
     """A killed mpirun leaves its files behind, named by its process number; the next one with that number would not start."""
     write = "import os, pathlib; pathlib.Path('seen').open('a').write(os.environ['PMIX_SERVER_TMPDIR'] + '\\n')"
     monkeypatch.setattr(solve, "command", lambda *_: ["mpirun", "-n", "1", sys.executable, "-c", write])
     for name in ("first", "second"):
         scenarios.run(CYLINDER, out=name)
     folders = {Path(line).parent for line in Path("seen").read_text().splitlines()}
+    monkeypatch.setenv("PRTE_MCA_prte_tmpdir_base", str(tmp_path))
+    scenarios.run(CYLINDER, out="third")
+    assert Path(Path("seen").read_text().splitlines()[2]).parent == tmp_path, "where the user has named a folder it is that"
     assert len(folders) == 2 and all(folder.name.startswith("halofix-mpi-") and not folder.exists() for folder in folders)
 
 

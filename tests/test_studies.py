@@ -107,6 +107,9 @@ REFUSED = {
     "direction_against_means": (("thick > index", "thick < index"), 14, "say the opposite", ""),
     "assumed_and_given": (("screw.pitch: {value: 3 mm", "screw.diameter: {value: 6.5 mm"), 16, "the source gives it (6 mm)", ""),
     "assumed_nowhere": (("screw.pitch: {value: 3 mm", "protocol.halo.thickness: {value: 1 mm"), 16, "no arm has such a value", ""),
+    "one_name_for_two": (("value: 1.25", "value: 1.25, name: 'thick > index: peak_force_N'"), 14, "called `thick > index: peak_force_N` like that in line 13", "another `name:`"),
+    "correlation_with_no_input": ((LAST, "{correlation: [index, thick, thick], between: [specimn.density, peak_force_N], value: 0.9}"),
+                                  14, "arm `index` has no number at `specimn.density`", ""),
     "no_reason": ((', why: "usual"', ""), 16, "missing; give why this", ""),
     "blind_with_results": (("role: validation", "role: blind"), 11, "results are not known", "role: validation"),
     "no_mean": ((", mean: 500 N", ""), 12, "missing; give the mean", ""),
@@ -161,6 +164,7 @@ REFUSED_OF_BONE = {
     "no_spread": (("bmd_sd: 5 mg/cm^3", "bmd_sd: 0 mg/cm^3"), 4, "'0 mg/cm^3' is out of range", ""),
     "nominal_outside_its_bounds": (("uniform: [60 mg/cm^3, 80 mg/cm^3]", "uniform: [0.071 g/cm^3, 0.08 g/cm^3]"),
                                    20, "arm `index` has 70 mg/cm^3 there, outside of these bounds", ""),
+    "nominal_far_from_the_mean": (("uniform: [60 mg/cm^3, 80 mg/cm^3]", "normal: [110 mg/cm^3, 10 mg/cm^3]"), 20, "arm `index` has 70 mg/cm^3 there", ""),
 }
 
 

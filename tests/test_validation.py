@@ -15,6 +15,7 @@ from materials import bone, library
 from materials.ablation import ABLATIONS, edited
 from scenarios import (case_runs, cli, comparing, open_inputs, publication, solve, study_loader, validation, validation_figures,
                        validation_report)
+from scenarios import study as study_module
 from scenarios.agreement import agreement, correlation, distinct, standardised
 from scenarios.study import Case, arm_text
 from scenarios.trouble import BadInput
@@ -161,6 +162,36 @@ def test_two_outcomes_of_the_same_arms_are_two_pairs(tmp_path):
     assert rank["pairs"] == len(rank["outcome"]) == 2 and (rank["right"], rank["untold"]) == (1, 1)
 
 
+def test_insignificant_differences_order_no_arms(tmp_path):
+    """Nor means beside them, of which no spread is known."""
+    changes = [("mean: 0.4 kN, sd: 20 N, n: 6", "mean: 400 N"), ("mean: 500 N", "mean: 431 N"), ("value: 1.25", "value: 1.0775, p: 0.6"),
+               ("{direction: thick > index, outcome: peak_force_N}", "{direction: thick ~ index, outcome: stiffness_N_per_mm}")]
+    assert comparing.ranking(*results(tmp_path, {"index": 450.0, "thick": 430.0}, study=changes)) is None
+
+
+def test_a_correlation_is_with_inputs_in_one_unit(tmp_path):
+    text = BONE.replace("index: {}", "index: {specimen.bmd: 60 mg/cm^3}").replace("thick: {", "thick: {specimen.bmd: 0.07 g/cm^3, ")
+    text = text.replace("measured:", "  third: {specimen.bmd: 80 mg/cm^3}\nmeasured:\n  - {correlation: [index, thick, third], "
+                        "between: [specimen.bmd, peak_force_N], value: 0.9}")
+    study, outcomes = results(tmp_path, {"index": 300.0, "thick": 450.0, "third": 600.0}, text=text)
+    assert comparing.points(study, outcomes)[0].predicted == pytest.approx(1.0)
+
+
+def test_an_interval_is_of_samples_of_the_same_test(tmp_path):
+    """Samples that change nothing are none; one whose screw was loose before the test is in no interval."""
+    study, where = study_loader.load(write(tmp_path, ("  model.friction: {uniform: [0.1, 0.2], why: \"library\"}\n", ""),
+                                           ("index: {}", "index: {specimen.density: 0.2 g/cm^3}")))
+    assert not open_inputs.cases(study, where, "index", 4) and len(open_inputs.cases(study, where, "thick", 4)) == 4
+
+    text = BONE.replace("index: {}", "index: {protocol: [{insert: {}}, {cycle: {preset: lai, stop: {cycles: 5000}}}, {pullout: {}}]}")
+    study, outcomes = results(tmp_path, {"index": 400.0, "thick": 500.0}, [{"index": 200.0, "thick": 450.0}, {"index": 390.0, "thick": 480.0}], text=text)
+    for sample, loosened in ((None, False), (0, True), (1, False)):
+        steps = outcomes.results["index", None, sample].summary["steps"]
+        steps.insert(1, {"kind": "cycle", "loosened": loosened, "cycles_to_loosening": 100.0})
+    index, thick, *_ = comparing.points(study, outcomes)
+    assert (index.low, index.samples, thick.low, thick.samples) == (390, 1, 450, 2)
+
+
 def test_what_was_not_run_says_so(tmp_path):
     study, outcomes = results(tmp_path, {"index": 400.0})
     _, thick, ratio, _ = comparing.points(study, outcomes)
@@ -273,17 +304,20 @@ open:
 
 
 def test_predictions_on_a_finer_mesh(tmp_path):
-    """Each beside that of its own mesh, whatever was measured; no number without both."""
-    def point(predicted, what, kind="ratio", run="own"):
-        return comparing.Point("s", "blind", "synthetic", kind, what, predicted=predicted, runs=[run])
+    """Each beside that of its own mesh, whatever was measured; what was run and did not end says so."""
+    def point(predicted, what, kind="ratio", runs=("own",), why=""):
+        return comparing.Point("s", "blind", "synthetic", kind, what, predicted=predicted, runs=list(runs), why=why)
 
-    own = [point(2.0, "a / b"), point(1.0, "c / d"), point(1.0, "r", "correlation")]
-    other = [point(1.9, "a / b", run="finer"), point(None, "c / d"), point(0.9, "r", "correlation")]
+    own = [point(2.0, "a / b"), point(1.0, "c / d"), point(1.0, "r", "correlation"), point(1.0, "e / f", runs=["own", "other"])]
+    other = [point(1.9, "a / b", runs=["finer"]), point(None, "c / d", runs=[], why="c: not run"), point(0.9, "r", "correlation"),
+             point(None, "e / f", runs=["finer"], why="e: stopped short")]
     found = {("s", ""): (own, None), ("s", "von_mises"): (other, None), ("s", validation.FINER): (other, None)}
-    row, = validation.meshes(found, {"s": "coarse"})
-    assert (row["what"], row["resolution"], row["finer"], row["runs"]) == ("a / b", "coarse", "standard", "finer")
+    mesh = {"own": "coarse", "other": "standard", "finer": "fine"}
+    row, short = validation.meshes(found, mesh)
+    assert (row["what"], row["resolution"], row["finer"], row["runs"]) == ("a / b", "coarse", "fine", "finer")
     assert row["change_percent"] == pytest.approx(-5) and validation_report._mesh(row)["change"] == "-5.0 %"
-    assert not validation.meshes({("s", ""): (own, None)}, {"s": "coarse"})
+    assert short["resolution"] == "coarse and standard" and validation_report._mesh(short)["there"] == "e: stopped short"
+    assert not validation.meshes({("s", ""): (own, None)}, mesh)
 
     study, where = study_loader.load(write(tmp_path))
     plan = case_runs.planned(Case(study.name, "index", arm_text(study, where, "index")), tmp_path, "standard")
@@ -450,6 +484,15 @@ def test_blind_predictions_are_frozen(tmp_path):
     assert frozen()[:2] == before and len(frozen()) == 3, "what is frozen stays, what is not predicted adds nothing"
     publication.publish(content(1.7, "2031-01-01", "third"), out, shown, front)
     assert [path.name for path in (shown / "runs").iterdir()] == ["third"], "what is shown, nothing else"
+    (shown / "runs" / "never").mkdir()
+    publication.publish(content(1.7, "2031-01-01", "third"), out, shown, front)
+    assert (shown / "runs" / "never").exists(), "what could not be made this time is not lost"
+    about = out / "runs" / "third" / "provenance.json"
+    committed = about.read_text()
+    about.write_text(committed.replace('"version"', '"modified": true, "version"'))
+    with pytest.raises(BadInput, match="third: a blind prediction from code with changes that are not committed"):
+        publication.publish(content(1.9, "2031-02-01", "third"), out, shown, front)
+    about.write_text(committed)
     assert {path.name for path in (shown / "frozen").iterdir()} == {"first", "second", "third"}
     text = front.read_text()
     assert text.startswith("before") and text.endswith("after") and text.count("1 of 1 points predicted") == 1 and "2031-01-01" in text
@@ -471,6 +514,32 @@ def test_blind_predictions_are_frozen(tmp_path):
 def test_revisions_of_other_predictions_are_apart():
     rows = [{"study": "s", "what": what, "date": date} for what, date in (("a", "1"), ("b", "2"), ("a", "3"))]
     assert [row["revision"] for row in publication.standing(rows)] == ["superseded on 3", "stands", "stands"]
+
+
+def test_publishing_loses_nothing(tmp_path, monkeypatch):
+    """What is not asked to be run comes from what is published: samples, wrong models, finer meshes."""
+    file, shown = write(tmp_path, text=CHEAP.replace("resolution: {thread: 1.5 mm, near: 2 mm, far: 5 mm, sectors: 6}", "resolution: coarse")), []
+    monkeypatch.setattr(case_runs, "take_published", lambda plan: shown.append(plan))
+    monkeypatch.setattr(case_runs, "carry_out", lambda plan, *_: (None, "not now"))
+    monkeypatch.setattr(validation, "_write", lambda *_: None)
+    kinds = {"wrong": lambda plan: bool(set(plan.edits) & set(ABLATIONS)), "finer": lambda plan: plan.resolution == "standard",
+             "sample": lambda plan: plan.case.sample is not None}
+    validation.validate([file], tmp_path / "out", publish=True)
+    assert {name: sum(map(kind, shown)) for name, kind in kinds.items()} == {"wrong": 3, "finer": 1, "sample": 0}, "samples of flat models are run"
+    shown.clear()
+    validation.validate([file], tmp_path / "out", publish=True, ablation=True, finer=True)
+    assert not shown
+    validation.validate([file], tmp_path / "out")
+    assert not shown, "who does not publish shows results of their own"
+    with pytest.raises(BadInput, match="there is no finer mesh"):
+        validation.validate([file], tmp_path / "out", resolution="fine", finer=True)
+    refused = CliRunner().invoke(cli.app, ["validate", "--publish", "--samples", "3"])
+    assert refused.exit_code != 0 and "neither --resolution nor --samples" in str(refused.exception)
+
+
+@pytest.mark.parametrize("outcome", study_module.OUTCOMES)
+def test_each_outcome_can_be_drawn(outcome):
+    assert study_module.unit(outcome) in validation_figures.LABELS
 
 
 def test_captions_name_what_a_figure_does_not_show():

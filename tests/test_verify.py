@@ -176,7 +176,8 @@ def test_evidence_is_what_the_files_say(tmp_path):
         "schema": 4, "halofix": about, "date": "2030-01-01", "resolution": "standard", "commits": ["a" * 40, "c" * 40], "studies": studies,
         "ablation": [{"model": model, "group": "ratios", "MAPE_percent": 9.0, "MAPE_own_percent": 5.0, "says": says}
                      for model, says in (("bonded threads", "worse"), ("von Mises bone", "not worse"))],
-        "meshes": [{"study": "one", "what": "a / b", "role": "validation", "change_percent": -2.0}],
+        "meshes": [{"study": "one", "what": what, "role": "validation", "uncounted": "", "change_percent": change, "why": why} for what, change, why in
+                   (("a / b", -2.0, ""), ("b / c", None, "stopped short"))],
         "ranking": [{"study": "one", "role": "validation", "pairs": 3, "right": 1, "untold": 1, "wrong": "a > b"}],
         "points": [point.row() for point in points], "agreement": [{"group": "ratios", "points": 2, "n": 2, "R2": None, "MAPE_percent": 37.5}]}))
     out = tmp_path / "out"
@@ -198,7 +199,7 @@ def test_evidence_is_what_the_files_say(tmp_path):
     def of(told, word):
         return next(text for heading, text in told.items() if word in heading)
 
-    assert "1 compared numbers differ by at most 2.0 %" in of(said, "discretization") and "1 of 2 compared numbers are of one mesh" in of(gaps, "discretization")
+    assert "1 compared numbers differ by at most 2.0 %" in of(said, "discretization") and "1 of 2 tests on a finer mesh did not come to an end" in of(gaps, "discretization")
     assert "NOT as asked" in of(gaps, "discretization") and "worst error 0.4 %" in of(said, "solver error"), "neither stray nor wrong models"
     assert "1 of 2 runs set inputs of the laws" in of(said, "use error"), "which resolved.yaml does not hold"
     assert "bonded threads" in of(said, "model form") and "von Mises bone" in of(gaps, "model form"), "what is not worse speaks against an idea"
