@@ -15,7 +15,7 @@ from fem.curve import Curve, secant_stiffness
 from fem.fatigue import Fatigue
 from fem.halo import Halo
 from fem.interface import motion
-from fem.loadpath import PAST_PEAK, LoadPath
+from fem.loadpath import DRIVEN, PAST_PEAK, LoadPath
 from fem.march import March
 from fem.waveform import SHORTEST, Waveform
 
@@ -47,7 +47,7 @@ class Cycle:
         self.unloaded, self.pushed = None, False
         self.followed = problem.get("followed", False)  # by a further test of the specimen as it is
         self.march = March(model, solver, clock, model.grip)
-        self.path, self.waveform = LoadPath(self.march), Waveform(loading)
+        self.path, self.waveform = LoadPath(self.march, self._driving), Waveform(loading)
         self.fatigue = Fatigue(model, problem["laws"], (problem.get("cortex") or {}).get("fatigue"))
         self.carried = self._damaged(self.fatigue.damage(self.fatigue.omega))  # mm^3, by an earlier test
         self.halo = Halo(model, problem)
@@ -123,6 +123,9 @@ class Cycle:
     def _pushing(self, what, end):
         grip = self.model.grip
         self.watch.preparing(what, grip.displacement() / end, grip.force(), grip.displacement())
+
+    def _driving(self):
+        self._pushing("drive to a load", self.limit or self.model.grip.displacement() + DRIVEN[1])
 
     def _capacity_shown(self):
         """Whether the static curve has fallen, or runs level above the first load of the cycles."""

@@ -30,10 +30,11 @@ class Drive:
 
 
 class LoadPath:
-    """Moves the head of a model; `march`: `fem.march.March` on an `fem.actuator.Actuator`."""
+    """Moves the head of a model; `march`: `fem.march.March` on an `fem.actuator.Actuator`; `driven`: called after each step of a drive,
+    which can take longer than all cycles before it."""
 
-    def __init__(self, march):
-        self.march, self.grip = march, march.grip
+    def __init__(self, march, driven=lambda: None):
+        self.march, self.grip, self.driven = march, march.grip, driven
 
     def press(self, load, limit=None):
         """Force control to `load` (N) in as many steps as it takes, driven on where there is no way; `Drive`."""
@@ -78,6 +79,7 @@ class LoadPath:
                 march.back(before)  # it went too far beyond the load to come back in one step
                 size *= 0.5
                 continue
+            self.driven()
             highest = max(highest, grip.force())
             size = min(1.5 * size, DRIVE_STEP[2]) if outcome.newton <= 12 else size
         failed = grip.displacement() >= end or grip.force() < PAST_PEAK * highest

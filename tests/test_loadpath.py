@@ -56,6 +56,8 @@ def test_a_drive_that_went_far_beyond_the_load_comes_closer_to_it(bearable, held
         return SimpleNamespace(converged=True, newton=10)
 
     march = SimpleNamespace(turn=lambda: None, attempt=attempt, grip=grip, mark=lambda: head.u, back=lambda mark: setattr(head, "u", mark))
-    drive = LoadPath(march).drive(213.0)
+    seen = []
+    drive = LoadPath(march, lambda: seen.append(head.u)).drive(213.0)
+    assert seen == sorted(set(seen)) and 2.0 < seen[0] < 2.13, "each step below the load is told"
     assert (drive.held, drive.stuck) == (held, not held)
     assert held or 212.0 < drive.highest < 213.0 and drive.reason == "none"
