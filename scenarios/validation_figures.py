@@ -176,7 +176,7 @@ def forest(points, stem):
     ax.set(xlabel="ratio\nbar: measured with ±20 %, point: predicted with interval", xscale="log")
     ax.xaxis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%g"))
     ax.xaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
-    ax.set_xticks([x for x in (0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5) if ax.get_xlim()[0] <= x <= ax.get_xlim()[1]])
+    ax.set_xticks([x for x in (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5) if ax.get_xlim()[0] <= x <= ax.get_xlim()[1]])
     return _save(fig, stem)
 
 
