@@ -81,12 +81,13 @@ def carry_out(plan, ranks, shared=None):
     shared: `scenarios.shared.Shared` of the meshes and first tests that cases have in common, if they share any."""
     if process := running(plan.directory):
         return None, f"process {process} is running it; ask again when that has ended"
+    reported = plan.case.sample is None  # nobody looks at the figures of a sample, which take as long as some samples
     try:
         if _begun(plan.directory):
-            return runner.resume(plan.directory, ranks, shared), ""
+            return runner.resume(plan.directory, ranks, shared, reported), ""
         path = plan.directory / "scenario.yaml"
         return runner.carried_out(path, plan.scenario, plan.case.text, plan.directory,
-                                  runner.How(ranks, plan.resolution, shared, edits=plan.edits)), ""
+                                  runner.How(ranks, plan.resolution, shared, reported, plan.edits)), ""
     except (BadInput, Environment) as error:
         return None, str(error)
 

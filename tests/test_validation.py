@@ -358,6 +358,7 @@ def test_validate_end_to_end(tmp_path, monkeypatch):
     bonded = next(row for row in content["ablation"] if "MAPE_percent" in row)
     assert bonded["MAPE_percent"] != pytest.approx(bonded["MAPE_own_percent"], abs=0.01), "the change reaches the solver"
 
+    assert [(out / "runs" / run["run"] / "report.html").exists() for run in runs] == [True, False, True], "a sample has no figures"
     page = (out / "report.html").read_text()
     assert 'id="point-0"' in page and 'xlink:href="#point-0"' in page
     links = set(re.findall(r'href="(runs/[^"]+)"', page))
