@@ -46,6 +46,7 @@ class Cycle:
         self.model, self.loading, self.clock, self.watch = model, loading, clock, watch
         self.unloaded, self.pushed = None, False
         self.followed = problem.get("followed", False)  # by a further test of the specimen as it is
+        self.shows_capacity, self.pushes_on = problem.get("static_curve", True), problem.get("pushed_on", True)
         self.march = March(model, solver, clock, model.grip)
         self.path, self.waveform = LoadPath(self.march, self._driving), Waveform(loading)
         self.fatigue = Fatigue(model, problem["laws"], (problem.get("cortex") or {}).get("fatigue"))
@@ -67,7 +68,7 @@ class Cycle:
 
     def run(self):
         """Static curve, first loading, blocks of cycles, unloading; returns 'completed' or 'partial'."""
-        if not self.static.rows:
+        if self.shows_capacity and not self.static.rows:
             self._static_curve()
             self.watch.checkpoint(self, 0)
         if not self.blocks.rows:
@@ -137,6 +138,12 @@ class Cycle:
     def _static_row(self):
         self.static.add(**self._head())
 
+    def _static_summary(self):
+        u, f = self.static.column("displacement_mm"), self.static.column("force_N")
+        return {"static_capacity_N": float(f.max()) if len(f) > 1 else None, "static_displacement_mm": float(u[f.argmax()]),
+                "static_stiffness_N_per_mm": secant_stiffness(u, f), "static_energy_balance_error": self.static_error,
+                "static_given_up": self.static_end or None}
+
     def _head(self):
         grip = self.model.grip
         return {"displacement_mm": grip.displacement(), "force_N": grip.force(), "angle_deg": grip.angle()}
@@ -144,7 +151,7 @@ class Cycle:
     def _collapse(self):
         """The load that the screw no longer holds takes its head on to the protocol's stop, with no more fatigue: a testing machine
         under force control does not wait where the screw gives way, and what is done next is done to the bone that this leaves."""
-        if not self.loosened or not self.limit or self.model.grip.displacement() >= self.limit:
+        if not (self.pushes_on and self.loosened and self.limit) or self.model.grip.displacement() >= self.limit:
             return
 
         def enough():
@@ -441,7 +448,6 @@ class Cycle:
         last = self.blocks.rows[-1] if self.blocks.rows else {}
         marks = sorted({*THRESHOLDS, *([self.limit] if self.limit else [])})
         found = [(u, self._at(u) if last else self.loosened) for u in marks]
-        u, f = self.static.column("displacement_mm"), self.static.column("force_N")
         out = {"kind": self.kind, "loosened": self.loosened is not None,
                "cycles_to_loosening": self.loosened and self.loosened[0],
                "load_at_loosening_N": self.loosened and self.loosened[1],
@@ -449,9 +455,7 @@ class Cycle:
                "head_displacement_mm": last.get("head_displacement_mm"), "angle_deg": last.get("angle_deg"),
                "axial_displacement_mm": last.get("axial_displacement_mm"),
                "thresholds": [{"head_displacement_mm": d, "cycles": at and at[0], "load_N": at and at[1]} for d, at in found],
-               "static_capacity_N": float(f.max()) if len(f) > 1 else None, "static_displacement_mm": float(u[f.argmax()]),
-               "static_stiffness_N_per_mm": secant_stiffness(u, f), "static_energy_balance_error": self.static_error,
-               "static_given_up": self.static_end or None,
+               **(self._static_summary() if self.static.rows else {}),
                # at the peaks of reference cycles, not the slip since the beginning that any peak has
                **dict.fromkeys(("stiffness_N_per_mm", "stiffness_loss", "micromotion_um", "micromotion_end_um", "largest_slip_um", "mean_opening_um")),
                "unloaded": self.unloaded, "blocks": len(self.blocks.rows), "newton_iterations": self.march.newton,

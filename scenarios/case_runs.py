@@ -32,14 +32,15 @@ MARK = "published"  # in the directory of a result that was not made here
 
 @dataclass(frozen=True)
 class Planned:
-    """A case that is ready to be run: its scenario, the changes to its problem, the directory of its result, and the resolution that
-    takes the place of the scenario's own, if any."""
+    """A case that is ready to be run: its scenario, the changes to its problem, the directory of its result, the resolution that
+    takes the place of the scenario's own, if any, and whether it is run brief (`runner.How`)."""
 
     case: object
     scenario: object
     edits: dict
     directory: Path
     resolution: str | None = None
+    brief: bool = False
 
     @property
     def result(self):
@@ -52,14 +53,14 @@ class Planned:
         return None if trouble else found
 
 
-def planned(case, runs, resolution, edits=None):
+def planned(case, runs, resolution, edits=None, brief=False):
     """Planned of a `study.Case` under the folder `runs`; edits: a deliberate change of the model beside the case's inputs."""
     reading = loader.judged(document_of(case.text), case.arm)
     if reading.problems:
         raise BadScenario(f"{case.study}, arm {case.arm}", reading.problems)
     scenario = reading.scenario.model_copy(update={"resolution": resolution} if resolution else {})
     edits = case.inputs | (edits or {})
-    return Planned(case, scenario, edits, Path(runs) / key(scenario, edits), resolution)
+    return Planned(case, scenario, edits, Path(runs) / key(scenario, edits), resolution, brief)
 
 
 def finer(plan, runs):
@@ -87,7 +88,7 @@ def carry_out(plan, ranks, shared=None):
             return runner.resume(plan.directory, ranks, shared, reported), ""
         path = plan.directory / "scenario.yaml"
         return runner.carried_out(path, plan.scenario, plan.case.text, plan.directory,
-                                  runner.How(ranks, plan.resolution, shared, reported, plan.edits)), ""
+                                  runner.How(ranks, plan.resolution, shared, reported, plan.edits, plan.brief)), ""
     except (BadInput, Environment) as error:
         return None, str(error)
 

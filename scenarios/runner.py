@@ -46,7 +46,8 @@ class How:
 
     ranks: processes to solve on (None: as many as suit the model and the machine); resolution: in place of the file's; cache:
     `shared.Shared` of meshes and first tests that runs have in common; reported: with figures and report.html; edits: changes to the posed
-    problem, see materials.ablation.
+    problem, see materials.ablation; brief: of cyclic steps nothing that neither loosening nor what comes after needs: no static curve, and a
+    screw that has loosened at the end of the protocol is not pushed on to the stop (a third of the time).
     """
 
     ranks: int | None = None
@@ -54,6 +55,7 @@ class How:
     cache: Shared | None = None
     reported: bool = True
     edits: dict | None = None
+    brief: bool = False
 
 
 def run(path, out=None, ranks=None, resolution=None, cache=None, reported=True, edits=None):
@@ -76,13 +78,13 @@ def resume(directory, ranks=None, cache=None, reported=True):
     """
     final = named(directory)
     found = unfinished(final)
-    options = _read_json(found / "provenance.json") or {}
-    resolution, edits = options.get("options", {}).get("resolution"), options.get("options", {}).get("edits")
-    ranks = ranks or options.get("ranks")
+    earlier = _read_json(found / "provenance.json") or {}
+    resolution, edits, brief = (earlier.get("options", {}).get(name) for name in ("resolution", "edits", "brief"))
+    ranks = ranks or earlier.get("ranks")
     solver.check_ranks(ranks)
     scenario, _ = checked(found / "scenario.yaml", resolution)
     with solver.terminable(), _directory(final, start=found) as directory:
-        _carry_out(final / "scenario.yaml", scenario, directory, How(ranks, resolution, cache, reported, edits))
+        _carry_out(final / "scenario.yaml", scenario, directory, How(ranks, resolution, cache, reported, edits, bool(brief)))
     return Result(final)
 
 
@@ -98,7 +100,7 @@ def carried_out(path, scenario, text, final, how, spare=False):
 def _carry_out(path, scenario, directory, how):
     """All steps of a run that are not done yet, then its summary and report, in `directory`."""
     ranks = how.ranks or solver.usual_ranks(scenario.model)
-    options = {name: value for name, value in (("resolution", how.resolution), ("edits", how.edits)) if value}
+    options = {name: value for name in ("resolution", "edits", "brief") if (value := getattr(how, name))}
     _write_json(directory / "provenance.json", provenance(directory, ranks, options))
     with progress(directory_name(scenario.name)) as show:
         begun = time.monotonic()
@@ -385,6 +387,8 @@ def _prepare(path, scenario, stage, directory, how):
     posed = edited(problem(scenario, stage, found, lab_mesh), how.edits or {}) | ({"start": start} if start else {})
     after = [kind for _, kind, _ in scenario.steps()[stage.index + 1 : stage.index + 2]]
     posed["followed"] = after in (["cycle"], ["pullout"])  # then the specimen is unloaded first; else nothing keeps its stress
+    if how.brief:
+        posed |= {"static_curve": False, "pushed_on": bool(after)}
     _write_json(folder / "problem.json", posed)
 
 

@@ -41,6 +41,7 @@ OUTCOMES = tuple(WORDS)
 OUTCOME = re.compile(r"(?:(?P<kind>cycle|pullout)(?:\[(?P<number>[1-9]\d?)\])?\.)?(?P<key>\w+)$")
 DIRECTION = re.compile(r"\s*(?P<first>[^<>~]+?)\s*(?P<sign>[<>~])\s*(?P<second>[^<>~]+?)\s*$")
 SAME = 0.2  # `a ~ b`, no difference found: predictions within the share that a ratio may be off
+ENDS = {"load_at_loosening_N", "cycles_to_loosening", "peak_force_N"}  # outcomes for which a run may be brief, see runner.How
 MODEL_INPUTS = tuple(INPUTS)  # open inputs of the laws, which no scenario names
 
 Text = Annotated[str, Field(min_length=1)]
@@ -258,6 +259,12 @@ class Study(Block):
         return f"{self.role} study, {len(self.arms)} arms, {len(self.measured)} measured" + (
             f", specimens in {self.specimens}" if self.specimens else ""
         )
+
+    @property
+    def brief(self):
+        """Whether samples of its open inputs may be run without what only other outcomes than loosening and pullout strength need."""
+        counted = [outcome for item in self.measured if not item.uncounted for _, outcome in item.sides]
+        return {OUTCOME.match(outcome)["key"] for outcome in counted} <= ENDS
 
     @property
     def uncertain(self):

@@ -170,7 +170,7 @@ def _plans(study, folder, runs, resolution, samples, edits, shown):
         if edits:
             continue  # a wrong model is judged by its nominal predictions
         count = (SAMPLES if samples is None else samples) if shown or _sampled(nominal, samples) else 0
-        found += [case_runs.planned(case, runs, resolution) for case in open_inputs.cases(study, folder, arm, count)]
+        found += [case_runs.planned(case, runs, resolution, brief=study.brief) for case in open_inputs.cases(study, folder, arm, count)]
     for row in specimen_table.read(study, folder) if study.specimens else ():
         text = varied(arm_text(study, folder, row.arm), row.changes | {"name": f"{study.name}, {row.name}, {row.arm}"[:80]})
         found.append(case_runs.planned(Case(study.name, row.arm, text, specimen=row.name), runs, resolution, edits))

@@ -366,6 +366,17 @@ def posed_anew(toggled, directory):
     return directory
 
 
+def test_without_static_curve_and_push_a_screw_loosens_where_it_did(toggled, tmp_path):
+    directory = posed_anew(toggled, tmp_path / "brief")
+    posed = json.loads((directory / "problem.json").read_text())
+    (directory / "problem.json").write_text(json.dumps(posed | {"static_curve": False, "pushed_on": False}))
+    whole, brief = toggled[0], solve(directory)
+    assert brief["load_at_loosening_N"] == pytest.approx(whole["load_at_loosening_N"], rel=1e-3)
+    assert brief["cycles_to_loosening"] == pytest.approx(whole["cycles_to_loosening"], rel=5e-3)
+    assert not {name for name in brief if name.startswith("static")} and "residual_force_N" not in brief
+    assert brief["newton_iterations"] < whole["newton_iterations"] and not (directory / "static.csv").exists()
+
+
 @pytest.mark.parametrize("ranks", [1, pytest.param(2, marks=pytest.mark.mpi)])
 def test_a_killed_run_goes_on_as_if_nothing_had_happened(toggled, on_two_ranks, tmp_path, ranks):
     """First killed when the static curve is done, then twice among the cycles."""

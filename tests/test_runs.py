@@ -4,6 +4,7 @@ import errno
 import json
 import os
 from pathlib import Path
+import shutil
 import subprocess
 
 import numpy as np
@@ -245,6 +246,24 @@ def test_each_solved_step_has_a_folder_and_starts_where_the_last_one_ended(toggl
     assert halo.shape == "measured" and halo.profile == ((-29, 0.8), (-15, 0.3), (-1, 1.1))
     assert result.peak_force_N == 300.0 and result.load_at_loosening_N == 190.0 and result.seconds_total == 30.0
     assert not list(result.directory.rglob("end.npz"))
+
+
+def test_a_brief_run_leaves_out_what_nothing_after_needs(toggling):
+    """No static curve; a push to the stop only where something is done to the specimen afterwards. A resumed run stays brief."""
+    file, _ = toggling
+    file.write_text(RESCUE.replace("  - pullout: {}\n", ""))
+    scenario, text = runner.checked(file, None)
+
+    def posed(result):
+        each = [json.loads((result.directory / name / "problem.json").read_text()) for name in ("2-cycle", "4-cycle")]
+        return [(one["static_curve"], one["pushed_on"]) for one in each]
+
+    result = runner.carried_out(file, scenario, text, Path("here"), runner.How(brief=True))
+    assert posed(result) == [(False, True), (False, False)]
+    (result.directory / "result.json").write_text(json.dumps(result.summary | {"status": "partial"}))
+    shutil.rmtree(result.directory / "4-cycle")
+    again = runner.resume("here")
+    assert again.status == "completed" and posed(again) == [(False, True), (False, False)]
 
 
 def test_a_first_test_that_scenarios_have_in_common_is_solved_once(toggling, tmp_path):

@@ -334,6 +334,17 @@ def test_samples_are_made_number_by_number(tmp_path, monkeypatch):
     assert made == [(arm, sample) for sample in (None, 0, 1) for arm in ("index", "thick")]
 
 
+def test_samples_are_brief_where_only_loosening_and_pullout_strength_count(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(case_runs, "carry_out", lambda plan, *_: (asked.append((plan.case.sample is not None, plan.brief)), (None, "not now"))[1])
+    monkeypatch.setattr(validation, "_write", lambda *_: None)
+    validation.validate([write(tmp_path)], tmp_path / "out", samples=1)
+    assert set(asked) == {(False, False), (True, True)}
+    asked.clear()
+    validation.validate([write(tmp_path, text=CHEAP)], tmp_path / "out", samples=1)  # of a stiffness
+    assert set(asked) == {(False, False), (True, False)}
+
+
 def test_validate_end_to_end(tmp_path, monkeypatch):
     pytest.importorskip("dolfinx")
     monkeypatch.setattr(validation, "ABLATIONS", {"bonded_threads": ABLATIONS["bonded_threads"]})
