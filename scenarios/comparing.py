@@ -24,7 +24,8 @@ class Point:
     A prediction with a `why` is of a test that was not the one carried out, and missed.
 
     kind: arm, ratio, difference, direction, correlation or specimen; predicted of a direction: first over second;
-    low, high: least and largest prediction over `samples` of the open inputs and the nominal one; runs: names of the run
+    low, high: least and largest prediction over `samples` of the open inputs and the nominal one; samples_on: their mesh, if it is not that
+    of the prediction; runs: names of the run
     directories; uncounted: why it is compared but counted nowhere, such as `from a formula`; standardised: (predicted - measured) / sd; verdict: goal, accepted,
     missed, or '' where nothing was measured that could be missed; outcomes: keys of the results that were compared.
     """
@@ -42,6 +43,7 @@ class Point:
     low: float | None = None
     high: float | None = None
     samples: int = 0
+    samples_on: str = ""
     why: str = ""
     runs: list = field(default_factory=list)
     uncounted: str = ""
@@ -155,6 +157,8 @@ def _point(study, item, outcomes):
     spread = [value for value, why in samples if value is not None and not why]  # not of another test than the one carried out
     if spread and point.predicted is not None:
         point.low, point.high, point.samples = min(*spread, point.predicted), max(*spread, point.predicted), len(spread)
+        meshes = [outcomes.plan(arms[0], sample=sample).scenario.resolution for sample in (None, numbers[0])]
+        point.samples_on = "" if meshes[0] == meshes[1] else meshes[1]
     return _judged(point, item)
 
 

@@ -9,7 +9,7 @@ from functools import cache
 import numpy as np
 from scipy.stats import qmc, truncnorm
 
-from scenarios.study import MODEL_INPUTS, Case, arm_text
+from scenarios.study import MODEL_INPUTS, Case, sampled_text
 from scenarios.trouble import BadInput
 from scenarios.units import number
 from scenarios.variation import value_at, varied
@@ -49,7 +49,7 @@ def _correlated(design):
 def cases(study, folder, arm, count):
     """The Case of each sample for one arm; what the arm sets itself is not open in it. Samples that change nothing are none."""
     found, fixed = [], own(study, arm)
-    text = arm_text(study, folder, arm)
+    text = sampled_text(study, folder, arm)
     for index, values in enumerate(samples(study, arm, count)):
         inputs = {path: value for path, value in values.items() if path in MODEL_INPUTS}
         changed, sampled = text, dict(inputs)

@@ -41,6 +41,7 @@ assumed:
   screw.pitch: {value: 2.75 mm, why: "not measured"}
 open:                            # sampled for the interval of each prediction
   model.insertion_damage: {uniform: [0.1, 0.5], why: "not measured"}
+samples_on: coarse               # optional: a coarser mesh than the arms' for these samples and for deliberately wrong models
 ```
 
 An outcome is a key of result.json; of one of several cycles it is written `"cycle[2].load_at_loosening_N"`.

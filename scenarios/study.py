@@ -237,6 +237,9 @@ class Study(Block):
     specimens: Text | None = default(None, "none", "CSV file with one row a specimen and arm (path from this file)")
     assumed: dict[str, Assumption] = default({}, "everything is given", "what the source does not give, by dotted path")
     open: dict[str, Distribution] = default({}, "nothing is open", "inputs known within bounds only, by dotted path")
+    samples_on: Literal["coarse", "standard"] | None = default(
+        None, "the mesh of the arms", "coarser mesh for samples of the open inputs and deliberately wrong models, where the arms' own takes too long"
+    )
 
     @property
     def reported(self):
@@ -353,6 +356,11 @@ def arm_text(study, folder, arm, changes=None):
         return varied(text, own | (changes or {}) | {"name": f"{study.name}, {arm}"[:80]})
     except (AttributeError, KeyError, TypeError) as error:  # such as a step of a protocol that the arm has made a word
         raise BadInput(f"its changes do not fit together ({type(error).__name__}: {error})") from None
+
+
+def sampled_text(study, folder, arm):
+    """Scenario text of an arm on the mesh of its samples and wrong models."""
+    return arm_text(study, folder, arm, {"resolution": study.samples_on} if study.samples_on else None)
 
 
 def readable(text):

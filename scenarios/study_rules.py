@@ -4,6 +4,7 @@ import re
 
 from materials import library
 from materials.ablation import within_limits
+from meshes.specimen import RESOLUTIONS
 from scenarios import loader, measured_rules, open_inputs, specimen_table, study
 from scenarios.document import Problem, document_of, path_text
 from scenarios.loader import did_you_mean
@@ -220,6 +221,17 @@ def _beyond(view, path, given, ends):
             yield f"arm `{arm}` has {value_at(view.texts[arm], path) or number(nominal)} there, outside of these bounds; correct one"
 
 
+def _samples_on(view):
+    """Samples on a mesh that is no coarser than that of the arms would save nothing."""
+    coarse = view.study and view.study.samples_on
+    for arm, scenario in view.scenarios.items() if coarse else ():
+        mesh, order = scenario and scenario.resolution, list(RESOLUTIONS)
+        if mesh is not None and (mesh not in order or order.index(mesh) <= order.index(coarse)):
+            words = f"`{mesh}`" if isinstance(mesh, str) else "of given lengths"
+            yield ("samples_on",), f"the mesh of arm `{arm}` is {words}; `{coarse}` is for arms on a finer one, so leave this out"
+            return
+
+
 def _specimens(view):
     """The table of specimens, row by row."""
     if view.study is None or not view.study.specimens:
@@ -258,5 +270,6 @@ RULES = [
     _assumed,
     measured_rules.produced,
     _open,
+    _samples_on,
     _specimens,
 ]

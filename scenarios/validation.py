@@ -2,7 +2,8 @@
 
     validate(files, out, ...) -> dict: what validation.json holds
 
-Runs what is not there yet (scenarios.case_runs), compares (scenarios.comparing), and writes tables, figures and report.html.
+Runs what is not there yet (scenarios.case_runs), compares (scenarios.comparing, scenarios.findings), and writes tables, figures and
+report.html.
 Studies that a constant was fitted to are compared in a table of their own and counted nowhere; what a blind study is predicted
 to give is written down with its date.
 """
@@ -15,23 +16,19 @@ import sys
 import time
 
 from materials.ablation import ABLATIONS
-from scenarios import case_runs, comparing, files, open_inputs, runner, specimen_table, study_loader, tables
-from scenarios.agreement import agreement
+from scenarios import case_runs, comparing, files, findings, open_inputs, runner, specimen_table, study_loader, tables
 from scenarios import solve as solver
+from scenarios.findings import FINER, SAMPLES_MESH
 from scenarios.provenance import git_state, version
-from scenarios.result import WORDS
 from scenarios.shared import Shared
-from scenarios.study import Case, arm_text
+from scenarios.study import Case, arm_text, sampled_text
 from scenarios.study_loader import SHIPPED
 from scenarios.trouble import BadInput, Environment
 from scenarios.variation import varied
 
 SAMPLES = 8  # of an axisymmetric arm, which takes seconds; a solid one takes minutes, so it is sampled on request only
-RATIOS = "ratios"
 ALL = Path("results") / "validation"  # of all shipped studies
 TABLES = "points", "agreement", "ranking", "ablation", "meshes"
-FINER = "finer mesh"
-WORSE = 1.0  # percentage points by which a wrong model must miss more to be called worse
 
 
 def validate(files=(), out=None, ranks=None, resolution=None, samples=None, run=True, ablation=False, finer=False, publish=False):
@@ -57,23 +54,19 @@ def validate(files=(), out=None, ranks=None, resolution=None, samples=None, run=
 
     shown = publish or not run
     variants = {"": {}} | ({name: {name: True} for name in ABLATIONS} if ablation or shown else {})
+    variants |= {SAMPLES_MESH: {}} if ablation or shown else {}
     variants |= {FINER: {}} if finer or shown else {}
     plans = {
-        (study.name, name): _plans(study, folder, out / "runs", resolution, samples, edits, shown)
+        (study.name, name): _plans(study, folder, name, out / "runs", resolution, samples, edits, shown)
         for study, folder in studies
         for name, edits in variants.items()
-        if name != FINER
     }
-    if FINER in variants:
-        for study, _ in studies:
-            nominal = [plan for plan in plans[study.name, ""] if plan.case.sample is None]
-            plans[study.name, FINER] = [plan for each in nominal if (plan := case_runs.finer(each, out / "runs"))]
-        if finer and not any(group for (_, name), group in plans.items() if name == FINER):
-            raise BadInput("--finer: there is no finer mesh than `fine`, nor than one of given lengths")
+    if finer and not any(group for (_, name), group in plans.items() if name == FINER):
+        raise BadInput("--finer: there is no finer mesh than `fine`, nor than one of given lengths")
 
     def asked(name, plan):
         """Whether this call is to make the run."""
-        variant = not name or (finer if name == FINER else ablation)
+        variant = not name or (finer if name == FINER else ablation)  # a wrong model is judged beside the right one on its mesh
         return run and variant and (plan.case.sample is None or _sampled(plan, samples))
 
     every = [plan for group in plans.values() for plan in group]
@@ -98,17 +91,17 @@ def validate(files=(), out=None, ranks=None, resolution=None, samples=None, run=
     }
     found = {}
     for study, folder in studies:
-        for name in variants:
+        for name in (name for name in variants if plans[study.name, name]):
             outcomes = comparing.Outcomes(plans[study.name, name], failed)
             rows = specimen_table.read(study, folder) if study.specimens else []
             found[study.name, name] = comparing.points(study, outcomes, rows), comparing.ranking(study, outcomes)
         content["studies"].append(_described(study, folder, {name: plans[study.name, name] for name in variants}))
     points = [point for (_, name), (points, _) in found.items() if not name for point in points]
     content["points"] = [point.row() for point in points]
-    content["agreement"] = groups(points)
+    content["agreement"] = findings.groups(points)
     content["ranking"] = [ranking for (_, name), (_, ranking) in found.items() if not name and ranking]
-    content["ablation"] = ablations(found)
-    content["meshes"] = meshes(found, {plan.directory.name: _mesh(plan) for plan in every})
+    content["ablation"] = findings.ablations(found)
+    content["meshes"] = findings.meshes(found, {plan.directory.name: _mesh(plan).removesuffix(" mesh") for plan in every})
     content["commits"] = _commits(every)
     content["seconds_simulated"] = _seconds(every)
     content["seconds_here"] = round(time.monotonic() - begun, 1)
@@ -157,22 +150,30 @@ def _sampled(plan, samples):
 
 
 def _mesh(plan):
-    """Name of a planned run's resolution."""
-    return plan.scenario.resolution if isinstance(plan.scenario.resolution, str) else "given lengths"
+    """Name of a planned run's mesh."""
+    return f"{plan.scenario.resolution} mesh" if isinstance(plan.scenario.resolution, str) else "mesh of given lengths"
 
 
-def _plans(study, folder, runs, resolution, samples, edits, shown):
-    """[case_runs.Planned] of a study: arms, their samples, and the rows of its table. shown: whether what is published is used."""
-    found = []
-    for arm in study.arms:
-        nominal = case_runs.planned(Case(study.name, arm, arm_text(study, folder, arm)), runs, resolution, edits)
-        found.append(nominal)
-        if edits:
-            continue  # a wrong model is judged by its nominal predictions
+def _plans(study, folder, variant, runs, resolution, samples, edits, shown):
+    """[case_runs.Planned] of a variant of a study: arms, their samples, and the rows of its table. shown: whether what is published is used."""
+    if variant == FINER:
+        return [plan for each in _arms(study, folder, runs, resolution) if (plan := case_runs.finer(each, runs))]
+    if variant == SAMPLES_MESH:
+        return _arms(study, folder, runs, None, sampled_text) if study.samples_on and not resolution else []
+    if edits:  # a wrong model is judged by its nominal predictions
+        return _arms(study, folder, runs, resolution, sampled_text, edits)
+    found = _arms(study, folder, runs, resolution)
+    for arm, nominal in zip(study.arms, list(found)):
         count = (SAMPLES if samples is None else samples) if shown or _sampled(nominal, samples) else 0
         found += [case_runs.planned(case, runs, resolution, brief=study.brief) for case in open_inputs.cases(study, folder, arm, count)]
+    return found
+
+
+def _arms(study, folder, runs, resolution, text_of=arm_text, edits=None):
+    """[case_runs.Planned] of the arms of a study, in their order, and of the rows of its table."""
+    found = [case_runs.planned(Case(study.name, arm, text_of(study, folder, arm)), runs, resolution, edits) for arm in study.arms]
     for row in specimen_table.read(study, folder) if study.specimens else ():
-        text = varied(arm_text(study, folder, row.arm), row.changes | {"name": f"{study.name}, {row.name}, {row.arm}"[:80]})
+        text = varied(text_of(study, folder, row.arm), row.changes | {"name": f"{study.name}, {row.name}, {row.arm}"[:80]})
         found.append(case_runs.planned(Case(study.name, row.arm, text, specimen=row.name), runs, resolution, edits))
     return found
 
@@ -200,7 +201,7 @@ def _carry_out(plans, ranks, shared):
                 f", specimen {case.specimen}" if case.specimen else "",
                 f", sample {case.sample + 1}" if case.sample is not None else "",
                 "".join(f", {ABLATIONS[name][0]}" for name in plan.edits if name in ABLATIONS),
-                f", {plan.resolution}" if plan.resolution else "",
+                f", {_mesh(plan)}",
             ]
         )
         print(f"run {number} of {len(ordered)}: {case.study}, {case.arm}{extra}", flush=True)
@@ -215,114 +216,6 @@ def _carry_out(plans, ranks, shared):
         elif plan.result is None:
             failed[plan.directory] = result.reason
     return failed
-
-
-# -- what the numbers say ----------------------------------------------------------------------------------------------
-
-
-def groups(points):
-    """[row] of agreement over like points: means by material and unit, ratios together. Only studies of role validation count."""
-    found = {}
-    for point in points:
-        if point.role != "validation" or point.measured is None or point.uncounted or point.kind in ("direction", "correlation"):
-            continue
-        found.setdefault(_group(point), []).append(point)
-    rows = []
-    for name, members in found.items():
-        told = [point for point in members if point.predicted is not None]
-        sampled = [point for point in told if point.low is not None]
-        rows.append(
-            {"group": name, "points": len(members)}
-            | agreement([point.measured for point in told], [point.predicted for point in told], factors=name == RATIOS)
-            | {"intervals": len(sampled), "inside": sum(point.low <= point.measured <= point.high for point in sampled)}
-        )
-    return rows
-
-
-def _group(point):
-    if point.kind in ("ratio", "difference"):
-        return RATIOS if point.kind == "ratio" else f"differences ({point.unit})"
-    who = {"cadaveric": "cadaver", "synthetic": "foam", "animal": "animal"}[point.material]
-    each = "specimens" if point.kind == "specimen" else "means"
-    return f"{who} {each}, {WORDS.get(point.outcomes, point.outcomes)} ({point.unit or 'cycles'})"
-
-
-def ablations(found):
-    """[row]: error of each deliberately wrong model beside the model's own, over the validation points that both predict."""
-    rows = []
-    for name in (name for name in ABLATIONS if any(variant == name for _, variant in found)):
-        pairs, right = {}, []
-        for (study, variant), (points, _) in found.items():
-            if variant == name:
-                for own, other in zip(found[study, ""][0], points, strict=True):
-                    if (
-                        own.role == "validation"
-                        and None not in (own.deviation, other.deviation)
-                        and own.kind != "correlation"
-                        and not own.uncounted
-                    ):
-                        pairs.setdefault(_group(own), []).append((abs(own.deviation), abs(other.deviation)))
-        for group, errors in pairs.items():
-            own, other = (100 * sum(column) / len(errors) for column in zip(*errors))
-            rows.append(
-                {
-                    "model": ABLATIONS[name][0],
-                    "group": group,
-                    "points": len(errors),
-                    "MAPE_own_percent": own,
-                    "MAPE_percent": other,
-                    "worse_by_percent": other - own,
-                    "says": "worse"
-                    if other > own + WORSE
-                    else "nothing here depends on it"
-                    if abs(other - own) < 1e-6
-                    else "not worse: it does not earn its place here",
-                }
-            )
-        for (study, variant), (_, ranking) in found.items():
-            if variant == name and ranking and ranking["role"] == "validation":
-                own = found[study, ""][1]["outcome"]
-                right += [(own[pair], other) for pair, other in ranking["outcome"].items() if None not in (own[pair], other)]
-        if right:
-            rows.append(
-                {
-                    "model": ABLATIONS[name][0],
-                    "group": "pairs in the right order",
-                    "points": len(right),
-                    "right_own": sum(own for own, _ in right),
-                    "right": sum(other for _, other in right),
-                    "says": "",
-                }
-            )
-    return rows
-
-
-def meshes(found, resolution):
-    """[row]: predictions beside those on the next finer mesh, or why there is none, where one was run; resolution: {run: name}."""
-    return [
-        {
-            "study": study,
-            "what": own.what,
-            "unit": own.unit,
-            "role": own.role,
-            "uncounted": own.uncounted,
-            "resolution": _names(resolution, own.runs),
-            "predicted": own.predicted,
-            "finer": _names(resolution, other.runs),
-            "predicted_finer": other.predicted,
-            "change_percent": None if other.predicted is None else 100 * (other.predicted / own.predicted - 1),
-            "why": other.why,
-            "runs": " ".join(other.runs),
-        }
-        for (study, name), (points, _) in found.items()
-        if name == FINER
-        for own, other in zip(found[study, ""][0], points, strict=True)
-        if own.predicted and own.kind != "correlation" and not other.why.endswith("not run")
-    ]
-
-
-def _names(resolution, runs):
-    return " and ".join(dict.fromkeys(resolution[run] for run in runs))
 
 
 def _described(study, folder, plans):
@@ -348,7 +241,7 @@ def _described(study, folder, plans):
                 "specimen": plan.case.specimen,
                 "sample": plan.case.sample,
                 "sampled": plan.case.sampled,
-                "change": "" if not name else FINER if name == FINER else ABLATIONS[name][0],
+                "change": ABLATIONS[name][0] if name in ABLATIONS else name,
                 "run": plan.directory.name,
                 "curve": curves.get((plan.case.specimen, plan.case.arm)),
                 "status": plan.result.status if plan.result else "not run",

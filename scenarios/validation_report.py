@@ -135,7 +135,8 @@ def interval(point):
         return ""
     if point["low"] is None:
         return "no interval"
-    return f"{number(point['low'])} – {number(point['high'])} ({point['samples']} samples)"
+    mesh = f", {point['samples_on']} mesh" if point["samples_on"] else ""
+    return f"{number(point['low'])} – {number(point['high'])} ({point['samples']} samples{mesh})"
 
 
 def _curves(content, directory):
@@ -182,7 +183,7 @@ def markdown(content):
     if content["ablation"]:
         lines += ["## Deliberately wrong models", ABLATION, tables.markdown([_ablation(row) for row in content["ablation"]])]
     if content["meshes"]:
-        lines += ["## Finer meshes", MESHES, tables.markdown([_mesh(row) for row in content["meshes"]])]
+        lines += ["## Two meshes", MESHES, tables.markdown([_mesh(row) for row in content["meshes"]])]
     for role, title in ROLES.items():
         chosen = [point for point in content["points"] if point["role"] == role]
         if chosen:
@@ -278,22 +279,22 @@ def _ablation(row):
 
 
 MESHES = (
-    "The same predictions on the next finer mesh: how much of each is its mesh. Studies that are not here were not run on two meshes."
+    "The same predictions on two meshes, one step of refinement apart: how much of each is its mesh. Studies that are not here were run on "
+    "one mesh only."
 )
 
 
 def _mesh(row):
     of = f" {row['unit']}" if row["unit"] else ""
-    there, first = row["why"], next(iter(row["runs"].split()), None)
-    if row["predicted_finer"] is not None:
-        there = f"[{number(row['predicted_finer'])}{of}](runs/{first}/result.json)" + f" ({row['why']})" * bool(row["why"])
     return {
         "study": row["study"],
         "what": row["what"],
         "mesh": row["resolution"],
-        "predicted": f"{number(row['predicted'])}{of}",
+        "predicted": _linked(f"{number(row['predicted'])}{of}", row["runs_coarse"]),
         "finer mesh": row["finer"],
-        "there": there,
+        "there": row["why"]
+        if row["predicted_finer"] is None
+        else _linked(f"{number(row['predicted_finer'])}{of}", row["runs"]) + (f" ({row['why']})" if row["why"] else ""),
         "change": "" if row["change_percent"] is None else f"{row['change_percent']:+.1f} %",
     }
 
@@ -329,7 +330,10 @@ def _predicted(point, of):
     """The prediction as links to the results behind it, or why there is none, or none of the test that was carried out."""
     if point["predicted"] is None:
         return point["why"]
-    first, *others = [f"runs/{name}/result.json" for name in point["runs"].split()]
-    return f"[{number(point['predicted'])}{of}]({first})" + "".join(f" [({k})]({file})" for k, file in enumerate(others, start=2)) + (
-        f" ({point['why']})" if point["why"] else ""
-    )
+    return _linked(f"{number(point['predicted'])}{of}", point["runs"]) + (f" ({point['why']})" if point["why"] else "")
+
+
+def _linked(text, runs):
+    """A number as links to the results behind it; runs: their names, separated by spaces."""
+    first, *others = [f"runs/{name}/result.json" for name in runs.split()]
+    return f"[{text}]({first})" + "".join(f" [({k})]({file})" for k, file in enumerate(others, start=2))

@@ -119,6 +119,12 @@ def test_no_two_arms_have_one_line(tmp_path, monkeypatch):
     assert len(lines) == 11
 
 
+def test_page_says_on_which_mesh_samples_are():
+    made = content(1.5)
+    assert validation_report.interval(made["points"][0]) == "1 – 2 (4 samples)"
+    assert validation_report.interval(made["points"][0] | {"samples_on": "coarse"}) == "1 – 2 (4 samples, coarse mesh)"
+
+
 def test_page_says_what_was_not_run():
     made = content(None)
     made["points"][0]["why"] = "a: not run"

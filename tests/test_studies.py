@@ -164,6 +164,8 @@ REFUSED_OF_BONE = {
     "no_spread": (("bmd_sd: 5 mg/cm^3", "bmd_sd: 0 mg/cm^3"), 4, "'0 mg/cm^3' is out of range", ""),
     "nominal_outside_its_bounds": (("uniform: [60 mg/cm^3, 80 mg/cm^3]", "uniform: [0.071 g/cm^3, 0.08 g/cm^3]"),
                                    20, "arm `index` has 70 mg/cm^3 there, outside of these bounds", ""),
+    "samples_on_no_coarser_mesh": (("open:", "samples_on: standard\nopen:"), 18, "the mesh of arm `index` is `coarse`; `standard` is for arms on a finer one", ""),
+    "samples_on_a_mesh_that_is_none": (("open:", "samples_on: rough\nopen:"), 18, "", "coarse"),
     "nominal_far_from_the_mean": (("uniform: [60 mg/cm^3, 80 mg/cm^3]", "normal: [110 mg/cm^3, 10 mg/cm^3]"), 20, "arm `index` has 70 mg/cm^3 there", ""),
 }
 

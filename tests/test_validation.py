@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from materials import bone, library
 from materials.ablation import ABLATIONS, edited
-from scenarios import case_runs, cli, comparing, open_inputs, publication, solve, study_loader, validation, validation_report
+from scenarios import case_runs, cli, comparing, findings, open_inputs, publication, solve, study_loader, validation, validation_report
 from scenarios.agreement import agreement, correlation, distinct, standardised
 from scenarios.study import Case, arm_text
 from scenarios.trouble import BadInput
@@ -88,7 +88,7 @@ def test_a_formula_is_compared_but_counted_nowhere(tmp_path):
     study, outcomes = results(tmp_path, {"index": 300.0, "thick": 499.2}, study=[("mean: 0.4 kN,", "uncounted: from a formula, mean: 0.4 kN,")])
     points = comparing.points(study, outcomes)
     assert points[0].uncounted == "from a formula" and points[0].deviation == pytest.approx(-0.25) and points[0].verdict == ""
-    assert sum(row["points"] for row in validation.groups(points)) == 2, "the other mean and the ratio"
+    assert sum(row["points"] for row in findings.groups(points)) == 2, "the other mean and the ratio"
 
 
 def test_points_of_a_study(tmp_path):
@@ -105,7 +105,7 @@ def test_points_of_a_study(tmp_path):
 
 def test_measured_values_inside_an_interval_are_counted(tmp_path):
     study, outcomes = results(tmp_path, {"index": 384.0, "thick": 499.2}, [{"index": 360.0, "thick": 396.0}, {"index": 410.0, "thick": 480.0}])
-    means, ratios = validation.groups(comparing.points(study, outcomes))
+    means, ratios = findings.groups(comparing.points(study, outcomes))
     assert (means["intervals"], means["inside"]) == (2, 1), "400 N lies in 360 to 410, 500 N not in 396 to 499.2"
     assert (ratios["intervals"], ratios["inside"]) == (1, 1)
     said = validation.text({"points": [], "agreement": [means], "ranking": [], "ablation": [], "meshes": []})
@@ -203,9 +203,9 @@ def test_calibration_is_counted_nowhere(tmp_path):
         (tmp_path / role).mkdir()
         study, outcomes = results(tmp_path / role, {"index": 380.0, "thick": 494.0}, study=[("role: validation", f"role: {role}")])
         points[role] = comparing.points(study, outcomes)
-    assert [row["points"] for row in validation.groups(points["validation"])] == [2, 1]
-    assert validation.groups(points["calibration"]) == []
-    assert validation.groups(points["validation"] + points["calibration"]) == validation.groups(points["validation"])
+    assert [row["points"] for row in findings.groups(points["validation"])] == [2, 1]
+    assert findings.groups(points["calibration"]) == []
+    assert findings.groups(points["validation"] + points["calibration"]) == findings.groups(points["validation"])
 
 
 def test_a_sample_knows_what_it_set(tmp_path):
@@ -271,8 +271,10 @@ def test_an_ablation_that_is_not_worse_is_told():
     def point(predicted):
         return comparing.Point("s", "validation", "synthetic", "ratio", "w", measured=1.0, predicted=predicted)
 
-    rows = validation.ablations({("s", ""): ([point(1.1)], None), ("s", "von_mises"): ([point(1.4)], None),
-                                 ("s", "bonded_threads"): ([point(0.95)], None)})
+    found = {("s", ""): ([point(1.1)], None), ("s", "von_mises"): ([point(1.4)], None), ("s", "bonded_threads"): ([point(0.95)], None)}
+    rows = findings.ablations(found)
+    coarse = findings.ablations(found | {("s", findings.SAMPLES_MESH): ([point(1.2)], None)})
+    assert [row["MAPE_own_percent"] for row in coarse] == pytest.approx([20, 20]), "a wrong model is judged beside the right one on its mesh"
     by_model = {row["model"]: row for row in rows if "MAPE_percent" in row}
     assert by_model["von Mises bone"]["worse_by_percent"] == pytest.approx(30) and by_model["von Mises bone"]["says"] == "worse"
     assert "does not earn its place" in by_model["bonded threads"]["says"]
@@ -309,13 +311,16 @@ def test_predictions_on_a_finer_mesh(tmp_path):
     own = [point(2.0, "a / b"), point(1.0, "c / d"), point(1.0, "r", "correlation"), point(1.0, "e / f", runs=["own", "other"])]
     other = [point(1.9, "a / b", runs=["finer"]), point(None, "c / d", runs=[], why="c: not run"), point(0.9, "r", "correlation"),
              point(None, "e / f", runs=["finer"], why="e: stopped short")]
-    found = {("s", ""): (own, None), ("s", "von_mises"): (other, None), ("s", validation.FINER): (other, None)}
+    found = {("s", ""): (own, None), ("s", "von_mises"): (other, None), ("s", findings.FINER): (other, None)}
     mesh = {"own": "coarse", "other": "standard", "finer": "fine"}
-    row, short = validation.meshes(found, mesh)
+    row, short = findings.meshes(found, mesh)
     assert (row["what"], row["resolution"], row["finer"], row["runs"]) == ("a / b", "coarse", "fine", "finer")
     assert row["change_percent"] == pytest.approx(-5) and validation_report._mesh(row)["change"] == "-5.0 %"
     assert short["resolution"] == "coarse and standard" and validation_report._mesh(short)["there"] == "e: stopped short"
-    assert not validation.meshes({("s", ""): (own, None)}, mesh)
+    assert validation_report._mesh(short)["predicted"] == "[1](runs/own/result.json) [(2)](runs/other/result.json)"
+    assert not findings.meshes({("s", ""): (own, None)}, mesh)
+    there, = [row for row in findings.meshes({("s", ""): (own, None), ("s", findings.SAMPLES_MESH): (other, None)}, mesh) if row["what"] == "a / b"]
+    assert (there["runs_coarse"], there["predicted"], there["runs"], there["predicted_finer"]) == ("finer", 1.9, "own", 2.0)
 
     study, where = study_loader.load(write(tmp_path))
     plan = case_runs.planned(Case(study.name, "index", arm_text(study, where, "index")), tmp_path, "standard")
@@ -343,6 +348,24 @@ def test_samples_are_brief_where_only_loosening_and_pullout_strength_count(tmp_p
     asked.clear()
     validation.validate([write(tmp_path, text=CHEAP)], tmp_path / "out", samples=1)  # of a stiffness
     assert set(asked) == {(False, False), (True, False)}
+
+
+def test_samples_and_wrong_models_on_a_coarser_mesh(tmp_path, monkeypatch):
+    """Only where --resolution does not name a mesh for all; the right model goes there with the wrong ones."""
+    text = CHEAP.replace("resolution: {thread: 1.5 mm, near: 2 mm, far: 5 mm, sectors: 6}", "resolution: standard") + "samples_on: coarse\n"
+    file, asked = write(tmp_path, text=text), []
+    monkeypatch.setattr(case_runs, "carry_out", lambda plan, *_: (asked.append(plan), (None, "not now"))[1])
+    monkeypatch.setattr(validation, "_write", lambda *_: None)
+
+    def meshes(**given):
+        asked.clear()
+        validation.validate([file], tmp_path / "out", samples=1, **given)
+        return sorted((plan.scenario.resolution, plan.case.sample is not None, any(name in ABLATIONS for name in plan.edits)) for plan in asked)
+
+    right, sample = ("standard", False, False), ("coarse", True, False)
+    assert meshes() == sorted([right, sample])
+    assert meshes(ablation=True) == sorted([right, sample, ("coarse", False, False), *[("coarse", False, True)] * len(ABLATIONS)])
+    assert set(meshes(ablation=True, resolution="fine")) == {("fine", False, False), ("fine", True, False), ("fine", False, True)}
 
 
 def test_validate_end_to_end(tmp_path, monkeypatch):
