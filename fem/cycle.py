@@ -48,7 +48,7 @@ class Cycle:
         self.followed = problem.get("followed", False)  # by a further test of the specimen as it is
         self.shows_capacity, self.pushes_on = problem.get("static_curve", True), problem.get("pushed_on", True)
         self.march = March(model, solver, clock, model.grip)
-        self.path, self.waveform = LoadPath(self.march, self._driving), Waveform(loading)
+        self.path, self.waveform = LoadPath(self.march, self._moving), Waveform(loading)
         self.fatigue = Fatigue(model, problem["laws"], (problem.get("cortex") or {}).get("fatigue"))
         self.carried = self._damaged(self.fatigue.damage(self.fatigue.omega))  # mm^3, by an earlier test
         self.halo = Halo(model, problem)
@@ -125,8 +125,8 @@ class Cycle:
         grip = self.model.grip
         self.watch.preparing(what, grip.displacement() / end, grip.force(), grip.displacement())
 
-    def _driving(self):
-        self._pushing("drive to a load", self.limit or self.model.grip.displacement() + DRIVEN[1])
+    def _moving(self, what):
+        self._pushing(what, self.limit or self.model.grip.displacement() + DRIVEN[1])
 
     def _capacity_shown(self):
         """Whether the static curve has fallen, or runs level above the first load of the cycles."""

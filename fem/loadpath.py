@@ -30,11 +30,11 @@ class Drive:
 
 
 class LoadPath:
-    """Moves the head of a model; `march`: `fem.march.March` on an `fem.actuator.Actuator`; `driven`: called after each step of a drive,
-    which can take longer than all cycles before it."""
+    """Moves the head of a model; `march`: `fem.march.March` on an `fem.actuator.Actuator`; `told`: called after each step of a press or a
+    drive, which can take longer than all cycles before it, with a word for what is going on."""
 
-    def __init__(self, march, driven=lambda: None):
-        self.march, self.grip, self.driven = march, march.grip, driven
+    def __init__(self, march, told=lambda what: None):
+        self.march, self.grip, self.told = march, march.grip, told
 
     def press(self, load, limit=None):
         """Force control to `load` (N) in as many steps as it takes, driven on where there is no way; `Drive`."""
@@ -47,6 +47,7 @@ class LoadPath:
             size = np.sign(left) * min(abs(size), abs(left))
             outcome = march.attempt(abs(size), lambda: grip.press(grip.load + size))
             if outcome.converged:
+                self.told("press to a load")
                 size *= 1.5 if outcome.newton <= 8 else 1.0
             else:
                 size *= 0.5
@@ -79,7 +80,7 @@ class LoadPath:
                 march.back(before)  # it went too far beyond the load to come back in one step
                 size *= 0.5
                 continue
-            self.driven()
+            self.told("drive to a load")
             highest = max(highest, grip.force())
             size = min(1.5 * size, DRIVE_STEP[2]) if outcome.newton <= 12 else size
         failed = grip.displacement() >= end or grip.force() < PAST_PEAK * highest

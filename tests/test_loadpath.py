@@ -57,7 +57,24 @@ def test_a_drive_that_went_far_beyond_the_load_comes_closer_to_it(bearable, held
 
     march = SimpleNamespace(turn=lambda: None, attempt=attempt, grip=grip, mark=lambda: head.u, back=lambda mark: setattr(head, "u", mark))
     seen = []
-    drive = LoadPath(march, lambda: seen.append(head.u)).drive(213.0)
+    drive = LoadPath(march, lambda what: seen.append(head.u)).drive(213.0)
     assert seen == sorted(set(seen)) and 2.0 < seen[0] < 2.13, "each step below the load is told"
     assert (drive.held, drive.stuck) == (held, not held)
     assert held or 212.0 < drive.highest < 213.0 and drive.reason == "none"
+
+
+def test_a_press_tells_each_step():
+    """A load of 100 N reached in quarters, the third of which is found at half its size only."""
+    grip, told, sizes = SimpleNamespace(load=0.0), [], []
+
+    def attempt(size, move):
+        sizes.append(size)
+        converged = len(sizes) != 3
+        if converged:
+            move()
+        return SimpleNamespace(converged=converged, newton=10)
+
+    grip.press = lambda load: setattr(grip, "load", load)
+    path = LoadPath(SimpleNamespace(turn=lambda: None, attempt=attempt, grip=grip), lambda what: told.append((what, grip.load)))
+    assert path.press(100.0).held
+    assert told == [("press to a load", load) for load in (25.0, 50.0, 62.5, 75.0, 87.5, 100.0)]
