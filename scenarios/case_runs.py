@@ -44,13 +44,15 @@ class Planned:
 
     @property
     def result(self):
-        """The Result if there is one that says something of the screw: not of a run that was stopped or that the machine failed."""
+        """The Result if there is one that says something of the screw: not of a run that was stopped or that the machine failed, nor a brief
+        one of a case that is to be run in full."""
         try:
             found = Result(self.directory)
         except BadInput:
             return None
         trouble = found.summary.get("interrupted") or found.summary.get("broke_off") or found.exit_code == solver.ENVIRONMENT
-        return None if trouble else found
+        brief = about(self.directory).get("options", {}).get("brief")
+        return None if trouble or (brief and not self.brief) else found
 
 
 def planned(case, runs, resolution, edits=None, brief=False):
@@ -104,6 +106,14 @@ def drop_published(plan):
     """Make room for a run of one's own where a published result was brought to."""
     if (plan.directory / MARK).exists():
         shutil.rmtree(plan.directory)
+
+
+def about(directory):
+    """provenance.json of the run in `directory`, {} where there is none."""
+    try:
+        return json.loads((directory / "provenance.json").read_text())
+    except (OSError, ValueError):
+        return {}
 
 
 def copy_files(source, target):

@@ -297,10 +297,10 @@ def mesh(
 
 
 @app.command()
-def report(directory: Annotated[Path, typer.Argument(metavar="DIR", help="A result directory, of a scenario or a comparison.", show_default=False)]):
+def report(directory: Annotated[Path, typer.Argument(metavar="DIR", help="A result directory, of a scenario, a comparison, a validation or a verification.", show_default=False)]):
     """Write the report of a result directory anew.
 
-    Of one scenario or of a comparison; everything in it comes from the files of that directory.
+    Everything in it comes from the files of that directory.
     """
     from scenarios import runner
 

@@ -24,8 +24,8 @@ class Point:
     A prediction with a `why` is of a test that was not the one carried out, and missed.
 
     kind: arm, ratio, difference, direction, correlation or specimen; predicted of a direction: first over second;
-    low, high: least and largest prediction over `samples` of the open inputs and the nominal one; samples_on: their mesh, if it is not that
-    of the prediction; runs: names of the run
+    low, high: least and largest prediction over `samples` of the open inputs and the nominal one on their mesh, which is samples_on, if not
+    that of the prediction; lost: samples that came to no such test; runs: names of the run
     directories; uncounted: why it is compared but counted nowhere, such as `from a formula`; standardised: (predicted - measured) / sd; verdict: goal, accepted,
     missed, or '' where nothing was measured that could be missed; outcomes: keys of the results that were compared.
     """
@@ -43,6 +43,7 @@ class Point:
     low: float | None = None
     high: float | None = None
     samples: int = 0
+    lost: int = 0
     samples_on: str = ""
     why: str = ""
     runs: list = field(default_factory=list)
@@ -113,9 +114,10 @@ def _loosened_before(plan, summary, outcome):
     return ""
 
 
-def points(study, outcomes, specimens=()):
-    """[Point, ...] of a Study and its Outcomes; specimens: rows of its table."""
-    found = [_point(study, item, outcomes) for item in study.measured]
+def points(study, outcomes, specimens=(), base=None):
+    """[Point, ...] of a Study and its Outcomes; specimens: rows of its table; base: Outcomes on the mesh of the samples, where that is
+    another one."""
+    found = [_point(study, item, outcomes, base) for item in study.measured]
     for row in specimens:
         for outcome, measured in row.measured.items():
             point = Point(
@@ -141,7 +143,7 @@ def _keys(outcomes):
     return " ".join(dict.fromkeys(outcome.rpartition(".")[2] for outcome in outcomes))
 
 
-def _point(study, item, outcomes):
+def _point(study, item, outcomes, base):
     point = Point(study.name, study.role, study.kind, item.kind, item.words(), item.unit, item.given, item.spread, item.n)
     point.uncounted = item.uncounted or ""
     point.predicted, point.why = _predicted(item, outcomes)
@@ -152,13 +154,13 @@ def _point(study, item, outcomes):
             outcomes.plan(arm).directory.name for arm in arms if outcomes.results.get((arm, None, None)) is not None
         )
     )
-    numbers = outcomes.sampled(arms)
-    samples = [_predicted(item, outcomes, sample) for sample in numbers]
+    samples = [_predicted(item, outcomes, sample) for sample in outcomes.sampled(arms)]
     spread = [value for value, why in samples if value is not None and not why]  # not of another test than the one carried out
-    if spread and point.predicted is not None:
-        point.low, point.high, point.samples = min(*spread, point.predicted), max(*spread, point.predicted), len(spread)
-        meshes = [outcomes.plan(arms[0], sample=sample).scenario.resolution for sample in (None, numbers[0])]
-        point.samples_on = "" if meshes[0] == meshes[1] else meshes[1]
+    if spread and point.predicted is not None and not point.why:
+        point.samples, point.lost, point.samples_on = len(spread), len(samples) - len(spread), (base and study.samples_on) or ""
+        nominal, why = _predicted(item, base) if base else (point.predicted, "")
+        spread += [nominal] if nominal is not None and not why else []
+        point.low, point.high = min(spread), max(spread)
     return _judged(point, item)
 
 
@@ -194,16 +196,16 @@ def _judged(point, item=None):
     off = abs(point.deviation) if point.deviation is not None else None
     if point.kind == "direction":
         _, sign, _ = item.parsed_direction
-        right = {">": point.predicted > 1 + NOISE, "<": point.predicted < 1 - NOISE, "~": abs(point.predicted - 1) <= SAME}[sign]
+        right = {">": point.predicted > 1 + NOISE, "<": point.predicted < 1 - NOISE, "~": 1 / (1 + SAME) <= point.predicted <= 1 + SAME}[sign]
         point.verdict = "goal" if right else "missed"
-    elif point.measured is None or off is None:
+    elif point.measured is None or (off is None and point.sd is None):
         point.verdict = ""
     elif point.kind == "ratio":
         point.verdict = "goal" if off <= GOAL else "accepted" if off <= ACCEPTED else "missed"
     elif point.material == "synthetic" and point.kind in ("arm", "specimen"):
         point.verdict = "goal" if off <= FOAM else "missed"
     elif point.sd is not None:
-        point.verdict = "goal" if off <= GOAL else "accepted" if abs(point.standardised) <= 1 else "missed"
+        point.verdict = "goal" if off is not None and off <= GOAL else "accepted" if abs(point.standardised) <= 1 else "missed"
     else:
         point.verdict = "goal" if off <= GOAL else "accepted" if off <= ABSOLUTE else "missed"
     if point.verdict and point.why:

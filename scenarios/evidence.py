@@ -170,10 +170,10 @@ def discretisation(evidence):
     for file, content in evidence.validations:
         rows = [row for row in content["meshes"] if row["role"] == "validation" and not row["uncounted"]]
         if changes := [abs(row["change_percent"]) for row in rows if not row["why"]]:
-            yield f"{len(changes)} compared numbers differ by at most {max(changes):.1f} % from those on the next finer mesh", file
+            yield f"{len(changes)} compared numbers differ by at most {max(changes):.1f} % between two meshes", file
         if short := [row for row in rows if row["why"]]:
             yield f"{len(short)} of {len(rows)} tests on a finer mesh did not come to an end, such as {short[0]['study']}, {short[0]['what']}", None
-    compared = {(p["study"], p["what"]) for _, p in evidence.points()}
+    compared = {(p["study"], p["what"]) for _, p in evidence.points() if p["kind"] != "correlation"}
     finer = {(row["study"], row["what"]) for _, content in evidence.validations for row in content["meshes"]}
     if lacking := len(compared - finer):
         yield f"{lacking} of {len(compared)} compared numbers are of one mesh: their own discretisation error is not known", None

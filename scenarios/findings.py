@@ -26,7 +26,7 @@ def groups(points):
         found.setdefault(_group(point), []).append(point)
     rows = []
     for name, members in found.items():
-        told = [point for point in members if point.predicted is not None]
+        told = [point for point in members if point.predicted is not None and not point.why]  # of the test that was carried out
         sampled = [point for point in told if point.low is not None]
         rows.append(
             {"group": name, "points": len(members)}

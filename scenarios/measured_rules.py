@@ -124,6 +124,8 @@ def _numbers(view):
                 yield (*here, key), f"{number(read)} is no measured value; allowed is above 0"
             if key == "value" and item.kind == "correlation" and read is not None and not -1 <= read <= 1:
                 yield (*here, key), f"{number(read)} is no correlation; allowed is -1 to 1"
+            if key == "value" and item.kind == "difference" and read == 0 and item.sd is None:
+                yield (*here, key), "no share of 0 can be missed; give `sd`, or write a direction `arm ~ other`"
             if key == "value" and item.kind == "ratio" and read is not None and read <= 0:
                 yield (*here, key), f"{number(read)} is no ratio; it is above 0 (a change of -7 % is 0.93)"
 
@@ -200,10 +202,13 @@ def _agree_with_means(view):
         first, second = (means[side] for side in item.sides)
         a, b = first[0], second[0]
         value = _number(item, "given")
+        if item.paired:
+            continue
         if item.kind == "ratio" and value is not None and abs(value / (a / b) - 1) > ROUNDING:
             yield (
                 ("measured", i, "value"),
-                f"the means of these arms have a ratio of {number(a / b)}, not {number(value)}; correct one",
+                f"the means of these arms have a ratio of {number(a / b)}, not {number(value)}; correct one, or write `paired: true` if it is the "
+                "mean of the ratios of single specimens",
             )
         if item.kind == "difference" and value is not None and abs(value - (a - b)) > ROUNDING * max(abs(a), abs(b)):
             yield (

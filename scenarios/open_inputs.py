@@ -47,7 +47,7 @@ def _correlated(design):
 
 
 def cases(study, folder, arm, count):
-    """The Case of each sample for one arm; what the arm sets itself is not open in it. Samples that change nothing are none."""
+    """The Case of each sample for one arm; what the arm sets itself is not open in it. Samples that change nothing, not even the mesh, are none."""
     found, fixed = [], own(study, arm)
     text = sampled_text(study, folder, arm)
     for index, values in enumerate(samples(study, arm, count)):
@@ -59,7 +59,7 @@ def cases(study, folder, arm, count):
                 continue
             if other := placed(changed, path, value, scatter):  # not where this arm has no such step
                 changed, sampled[path] = other, value_at(other, path)
-        if sampled:
+        if sampled or study.samples_on:  # on a mesh of its own an arm is run even where nothing of it is open
             found.append(Case(study.name, arm, changed, sample=index, inputs=inputs, sampled=sampled))
     return found
 

@@ -80,8 +80,9 @@ def publish(content, directory, folder=CADAVERIC, front=ROOT / "README.md"):
 
 def _committed(content, runs):
     """Raises BadInput for a blind prediction that was made by code with changes that are not committed: nobody could make it again."""
-    for name in dict.fromkeys(name for point in content["points"] if point["role"] == "blind" for name in point["runs"].split()):
-        if json.loads((runs / name / "provenance.json").read_text())["halofix"].get("modified") is True:
+    blind = [run["run"] for study in content["studies"] if study["role"] == "blind" for run in study["runs"] if run["status"] != "not run"]
+    for name in dict.fromkeys(blind):
+        if case_runs.about(runs / name)["halofix"].get("modified") is True:
             raise BadInput(f"{runs / name}: a blind prediction from code with changes that are not committed is not frozen; commit, and run it again")
 
 
@@ -135,9 +136,13 @@ def _prediction(row):
     return row["study"], row["what"]
 
 
+def _bounds(row):
+    return [f"{float(row[end]):.5g}" if row.get(end) not in (None, "") else "" for end in ("low", "high")]
+
+
 def freeze(content, runs, folder):
     """Rows of `folder`/blind_predictions.csv: those that are there, then the blind predictions of `content` that come from other
-    runs than the last row of theirs.
+    runs than the last row of theirs, or have another interval.
 
     Date, version and commit are those of the run behind a prediction (of two the later); its FILES go to `folder`/frozen, where they
     are never replaced. The name of a run says what was run and not with which code, so a later one is frozen under name-commit."""
@@ -145,13 +150,13 @@ def freeze(content, runs, folder):
     if file.exists():
         with open(file, newline="") as stream:
             rows = list(csv.DictReader(stream))
-    last = {_prediction(row): row["runs"] for row in rows}
+    last = {_prediction(row): (row["runs"], _bounds(row)) for row in rows}
     for point in content["points"]:
         if point["role"] != "blind" or point["predicted"] is None:
             continue
         kept = {_kept_as(runs / name, folder / "frozen"): runs / name for name in point["runs"].split()}
-        if last.get(_prediction(point)) != " ".join(kept):
-            made = max((json.loads((run / "provenance.json").read_text()) for run in kept.values()), key=lambda about: about["finished"])
+        if last.get(_prediction(point)) != (" ".join(kept), _bounds(point)):
+            made = max((case_runs.about(run) for run in kept.values()), key=lambda about: about["finished"])
             rows.append(
                 {key: point.get(key) for key in FROZEN[:6]}
                 | {

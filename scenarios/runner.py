@@ -39,6 +39,10 @@ LEAST = 1_000_000  # bytes free; with less a solver that dies without a word had
 # what a run says of its last cycling
 LOOSENING = ("load_at_loosening_N", "cycles_to_loosening", "static_capacity_N", "failure_type", "failure_evidence")
 
+# a file that a directory of this kind holds -> (module, function) that writes its report; others are results of one scenario
+WRITERS = {"comparison.csv": ("report", "comparison"), "validation.json": ("validation_report", "write"),
+           "verification.json": ("verification_report", "write")}
+
 
 @dataclass(frozen=True)
 class How:
@@ -188,9 +192,9 @@ def prepare_mesh(path, resolution, cache):
 
 
 def report(directory):
-    """Write the report of a result directory or a comparison anew; returns its path."""
+    """Write the report of a result directory, a comparison, a validation or a verification anew; returns its path."""
     directory = Path(directory)
-    if not (directory / "comparison.csv").exists():
+    if not any((directory / file).exists() for file in WRITERS):
         Result(directory)  # says what is wrong with it
     if trouble := write_report(directory):
         raise Environment(f"the report could not be made: {trouble}")
@@ -464,9 +468,9 @@ def _step_summary(kind, body, scenario):
 
 
 def write_report(directory):
-    """Figures and report of a result or a comparison; returns what went wrong, or '': a run is worth keeping anyway."""
-    kind = "comparison" if (directory / "comparison.csv").exists() else "single"
-    return serially(f"from scenarios import report; report.{kind}(directory)", directory)
+    """Figures and report of what is in a directory; returns what went wrong, or '': a run is worth keeping anyway."""
+    module, function = next((writer for file, writer in WRITERS.items() if (directory / file).exists()), ("report", "single"))
+    return serially(f"from scenarios import {module}; {module}.{function}(directory)", directory)
 
 
 def serially(code, directory):

@@ -87,7 +87,7 @@ def table(file, name):
         if any(separator in head for head in heads):
             raise BadInput(f"{name}:{lines[0][0]}: the cells are separated by {word}; separate them by commas")
     for line, cells in lines[1:]:
-        if any(cells[len(heads) :]):
+        if len(cells) > len(heads):
             wrong.append(f"{name}:{line}: {len(cells)} cells under {len(heads)} headings; a decimal comma?")
         else:
             rows.append((line, (cells + [""] * len(heads))[: len(heads)]))

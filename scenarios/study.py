@@ -41,7 +41,8 @@ OUTCOMES = tuple(WORDS)
 OUTCOME = re.compile(r"(?:(?P<kind>cycle|pullout)(?:\[(?P<number>[1-9]\d?)\])?\.)?(?P<key>\w+)$")
 DIRECTION = re.compile(r"\s*(?P<first>[^<>~]+?)\s*(?P<sign>[<>~])\s*(?P<second>[^<>~]+?)\s*$")
 SAME = 0.2  # `a ~ b`, no difference found: predictions within the share that a ratio may be off
-ENDS = {"load_at_loosening_N", "cycles_to_loosening", "peak_force_N"}  # outcomes for which a run may be brief, see runner.How
+ENDS = {"load_at_loosening_N", "cycles_to_loosening", "peak_force_N"}  # outcomes that a brief run has, see runner.How
+AT_PEAK = {"peak_force_N", "displacement_at_peak_mm", "energy_to_peak_N_mm"}  # outcomes of a pull that came to a peak
 MODEL_INPUTS = tuple(INPUTS)  # open inputs of the laws, which no scenario names
 
 Text = Annotated[str, Field(min_length=1)]
@@ -149,6 +150,9 @@ class Measured(Block):
     n: Count | None = default(None, NOT_GIVEN, "number of specimens")
     p: Annotated[float, Field(ge=0, le=1)] | None = default(
         None, NOT_GIVEN, "significance of a ratio or difference as reported; above 0.05 it orders no arms"
+    )
+    paired: bool = default(
+        False, "false", "true: a ratio or difference is the mean of those of single specimens, which need not be that of the means"
     )
     uncounted: Text | None = default(
         None, "counted", "why it is compared but counted nowhere, such as `from a formula` or `by construction`"
@@ -264,12 +268,6 @@ class Study(Block):
         )
 
     @property
-    def brief(self):
-        """Whether samples of its open inputs may be run without what only other outcomes than loosening and pullout strength need."""
-        counted = [outcome for item in self.measured if not item.uncounted for _, outcome in item.sides]
-        return {OUTCOME.match(outcome)["key"] for outcome in counted} <= ENDS
-
-    @property
     def uncertain(self):
         """{dotted path: Distribution} of the open inputs, the reported spread of density among them."""
         found = dict(self.open)
@@ -363,6 +361,17 @@ def sampled_text(study, folder, arm):
     return arm_text(study, folder, arm, {"resolution": study.samples_on} if study.samples_on else None)
 
 
+def brief(study, scenarios):
+    """Whether samples of a study may be run brief (`runner.How`): what it compares is loosening, pullout strength, or of a cycling after
+    which something is done to the specimen. scenarios: {arm: Scenario}."""
+    for arm, outcome in (side for item in study.measured for side in item.sides):
+        found, kinds = OUTCOME.match(outcome), [kind for _, kind, _ in scenarios[arm].steps()]
+        place = step_index(kinds, outcome.rpartition(".")[0]) if found["kind"] else len(kinds) - 1
+        if found["key"] not in ENDS and (found["key"].startswith("static") or place == len(kinds) - 1):
+            return False
+    return True
+
+
 def readable(text):
     """`text`, if values of it can be replaced; BadInput with what keeps that from being done."""
     document = document_of(text)
@@ -419,6 +428,8 @@ def outcome_of(summary, outcome):
     tests = [each for each in summary["steps"] if each.get("kind") in NUMBERS]
     if step is tests[-1] and summary["status"] != "completed" and step["kind"] == "pullout":
         return None, f"stopped short: {summary.get('reason')}"  # the largest force so far is no peak
+    if step["kind"] == "pullout" and step.get("force_dropped") is False and OUTCOME.match(outcome)["key"] in AT_PEAK:
+        return None, "the force was still rising where the protocol stopped the pullout"
     return float(value), ""
 
 

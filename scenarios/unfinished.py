@@ -2,6 +2,7 @@
 
 import csv
 import os
+from pathlib import Path
 
 from scenarios.result import Result
 from scenarios.trouble import BadInput
@@ -21,8 +22,8 @@ def unfinished(final):
 
 def running(final):
     """Number of the process that works on the result `final` at this moment, or None."""
-    processes = (int(directory.name.split(".")[-2]) for directory in reversed(working(final)))
-    return next((process for process in processes if _alive(process)), None)
+    processes = ((int(directory.name.split(".")[-2]), directory.stat().st_mtime) for directory in reversed(working(final)))
+    return next((process for process, used in processes if _alive(process) and _began(process) <= used + 1.0), None)
 
 
 def working(final):
@@ -38,6 +39,17 @@ def _alive(process):
     except PermissionError:
         return True
     return process != os.getpid()
+
+
+def _began(process):
+    """When a process began, s since 1970: one that began after a directory was last used has only the number of its owner. 0 where
+    the system does not tell."""
+    try:
+        ticks = int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[19])
+        boot = next(int(line.split()[1]) for line in Path("/proc/stat").read_text().splitlines() if line.startswith("btime"))
+    except (OSError, StopIteration):
+        return 0.0
+    return boot + ticks / os.sysconf("SC_CLK_TCK")
 
 
 def left(folder, stage, reason):

@@ -21,7 +21,7 @@ from scenarios import solve as solver
 from scenarios.findings import FINER, SAMPLES_MESH
 from scenarios.provenance import git_state, version
 from scenarios.shared import Shared
-from scenarios.study import Case, arm_text, sampled_text
+from scenarios.study import Case, arm_text, brief as study_brief, sampled_text
 from scenarios.study_loader import SHIPPED
 from scenarios.trouble import BadInput, Environment
 from scenarios.variation import varied
@@ -46,6 +46,10 @@ def validate(files=(), out=None, ranks=None, resolution=None, samples=None, run=
     runner.check_resolution(resolution)
     solver.check_ranks(ranks)
     beside_all, out = out is None and bool(files), place(files) if out is None else Path(out)
+    if out.exists() and not out.is_dir():
+        raise BadInput(f"{out} is a file; name a directory with --out")
+    if beside_all and len(files) == 1 and (others := _of_other(out, files[0])):
+        raise BadInput(f"{out} holds the validation of {others}; name another place with --out")
     if out.exists() and any(out.iterdir()) and not (out / "validation.json").exists() and not (out / "runs").exists():
         raise BadInput(f"{out} exists and is not a validation; name another place with --out")
     if beside_all:
@@ -54,8 +58,7 @@ def validate(files=(), out=None, ranks=None, resolution=None, samples=None, run=
 
     shown = publish or not run
     variants = {"": {}} | ({name: {name: True} for name in ABLATIONS} if ablation or shown else {})
-    variants |= {SAMPLES_MESH: {}} if ablation or shown else {}
-    variants |= {FINER: {}} if finer or shown else {}
+    variants |= {SAMPLES_MESH: {}} | ({FINER: {}} if finer or shown else {})
     plans = {
         (study.name, name): _plans(study, folder, name, out / "runs", resolution, samples, edits, shown)
         for study, folder in studies
@@ -66,7 +69,7 @@ def validate(files=(), out=None, ranks=None, resolution=None, samples=None, run=
 
     def asked(name, plan):
         """Whether this call is to make the run."""
-        variant = not name or (finer if name == FINER else ablation)  # a wrong model is judged beside the right one on its mesh
+        variant = {"": True, FINER: finer, SAMPLES_MESH: ablation or samples}.get(name, ablation)
         return run and variant and (plan.case.sample is None or _sampled(plan, samples))
 
     every = [plan for group in plans.values() for plan in group]
@@ -83,6 +86,7 @@ def validate(files=(), out=None, ranks=None, resolution=None, samples=None, run=
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "resolution": resolution or "as the studies say",
         "samples": samples,
+        "files": [str(_study_file(file).resolve()) for file in files],
         "studies": [],
         "points": [],
         "ranking": [],
@@ -94,7 +98,8 @@ def validate(files=(), out=None, ranks=None, resolution=None, samples=None, run=
         for name in (name for name in variants if plans[study.name, name]):
             outcomes = comparing.Outcomes(plans[study.name, name], failed)
             rows = specimen_table.read(study, folder) if study.specimens else []
-            found[study.name, name] = comparing.points(study, outcomes, rows), comparing.ranking(study, outcomes)
+            base = comparing.Outcomes(plans[study.name, SAMPLES_MESH], failed) if plans[study.name, SAMPLES_MESH] and not name else None
+            found[study.name, name] = comparing.points(study, outcomes, rows, base), comparing.ranking(study, outcomes)
         content["studies"].append(_described(study, folder, {name: plans[study.name, name] for name in variants}))
     points = [point for (_, name), (points, _) in found.items() if not name for point in points]
     content["points"] = [point.row() for point in points]
@@ -115,6 +120,21 @@ def place(files):
     return ALL.with_name("_".join([ALL.name, *(names if len(names) < 2 else ["some"])]))
 
 
+def _of_other(out, file):
+    """The file whose validation is in the directory `out`, if it is not `file` but only called like it; else ''."""
+    try:
+        there, = json.loads((out / "validation.json").read_text())["files"]
+    except (OSError, ValueError, KeyError):
+        return ""
+    return "" if Path(there) == _study_file(file).resolve() else there
+
+
+def _study_file(name):
+    """Path of a study: a file, or the shipped one of that name."""
+    shipped = SHIPPED / f"{name}.yaml"
+    return shipped if shipped.exists() and not Path(name).exists() else Path(name)
+
+
 def _share_runs(out):
     """Runs and meshes of named studies are those of all, so that each run is made once, whichever report it is in."""
     out.mkdir(parents=True, exist_ok=True)
@@ -128,9 +148,8 @@ def _loaded(files):
     """[(Study, folder)] of all files, or names of shipped ones; BadInput with everything that is wrong in any of them."""
     found, wrong = [], []
     for file in files:
-        shipped = SHIPPED / f"{file}.yaml"
         try:
-            found.append(study_loader.load(shipped if shipped.exists() and not Path(file).exists() else file))
+            found.append(study_loader.load(_study_file(file)))
         except BadInput as error:
             wrong.append(str(error))
     names = [study.name for study, _ in found]
@@ -163,9 +182,11 @@ def _plans(study, folder, variant, runs, resolution, samples, edits, shown):
     if edits:  # a wrong model is judged by its nominal predictions
         return _arms(study, folder, runs, resolution, sampled_text, edits)
     found = _arms(study, folder, runs, resolution)
-    for arm, nominal in zip(study.arms, list(found)):
+    nominals = dict(zip(study.arms, found))
+    brief = study_brief(study, {arm: plan.scenario for arm, plan in nominals.items()})
+    for arm, nominal in nominals.items():
         count = (SAMPLES if samples is None else samples) if shown or _sampled(nominal, samples) else 0
-        found += [case_runs.planned(case, runs, resolution, brief=study.brief) for case in open_inputs.cases(study, folder, arm, count)]
+        found += [case_runs.planned(case, runs, resolution, brief=brief) for case in open_inputs.cases(study, folder, arm, count)]
     return found
 
 
@@ -259,14 +280,8 @@ def _words(given):
 
 
 def _commits(plans):
-    found = set()
-    for plan in plans:
-        try:
-            about = json.loads((plan.directory / "provenance.json").read_text())["halofix"]
-            found.add(about["commit"] + (" and changes" if about.get("modified") is True else ""))
-        except (OSError, ValueError, KeyError):
-            continue
-    return sorted(found)
+    made = [case_runs.about(plan.directory).get("halofix") for plan in plans]
+    return sorted({each["commit"] + (" and changes" if each.get("modified") is True else "") for each in made if each})
 
 
 def _seconds(plans):
@@ -314,5 +329,4 @@ def _write(out, content):
     for name in TABLES:
         if content[name]:
             tables.write_csv(out / name, content[name])
-    if trouble := runner.serially("from scenarios import validation_report; validation_report.write(directory)", out):
-        print(f"halofix: the report could not be made: {trouble}")
+    runner.write_report(out)

@@ -12,7 +12,7 @@ from scenarios.page import rendered
 from scenarios.study import SAME
 from scenarios.tables import number
 from scenarios.trouble import BadInput
-from scenarios.validation import SAMPLES
+from scenarios.validation import SAMPLES, TABLES
 
 CAPTIONS = {
     "identity": "Predicted over measured means. Band: ±20 %. Horizontal bars: standard deviation of the specimens; vertical "
@@ -26,15 +26,18 @@ CAPTIONS = {
 ROLES = {"validation": "Validation", "calibration": "Calibration (counted nowhere)", "blind": "Blind predictions"}
 VERDICTS = (
     f"Goal: ratios, differences and means of bone within {100 * comparing.GOAL:.0f} %, means of foam within {100 * comparing.FOAM:.0f} %, directions right. "
-    f"Accepted: ratios within {100 * comparing.ACCEPTED:.0f} %, means of bone within one standard deviation, or they and differences within "
+    f"Accepted: ratios within {100 * comparing.ACCEPTED:.0f} %, means of bone and differences within one standard deviation, or within "
     f"{100 * comparing.ABSOLUTE:.0f} % where none is given, as single specimens of bone. A direction a ~ b (no difference was found) is right "
-    f"if predictions lie within {100 * SAME:.0f} % of each other. "
+    f"if the larger prediction is at most {100 * SAME:.0f} % above the smaller. "
     "Ratios are often of the same arms as the means beside them: points are not independent of each other. Bias and limits of agreement "
     "(95 %) are differences, of ratios factors; of three or four points they say little."
 )
 INTERVALS = (
-    "An interval is the range of n samples of the open inputs and the nominal prediction. The range of n samples holds on average "
-    f"(n − 1)/(n + 1) of the predictions that the open inputs allow, {100 * (SAMPLES - 1) / (SAMPLES + 1):.0f} % for n = {SAMPLES}."
+    "An interval is the range of n samples of the open inputs and the nominal prediction, on the mesh of the samples. The range of n "
+    "independent samples holds on average (n − 1)/(n + 1) of the predictions that the open inputs allow, "
+    f"{100 * (SAMPLES - 1) / (SAMPLES + 1):.0f} % for n = {SAMPLES}; those of a Latin hypercube lie farther apart and hold somewhat more. Normal "
+    "distributions are cut off at two standard deviations. Where the density of the specimens is reported with its SD, the interval spans "
+    "specimens, of which a mean is known better. `5 of 8`: three samples did not come to the test that was carried out."
 )
 AGREEMENT = (
     ("n", "compared", ".0f"),
@@ -66,6 +69,7 @@ def write(directory):
         intervals=INTERVALS,
         ablation=ABLATION,
         meshes=MESHES,
+        tables=[table for table in TABLES if content[table]],
         roles=_roles(content, directory),
         agreement=AGREEMENT,
         number=number,
@@ -136,7 +140,8 @@ def interval(point):
     if point["low"] is None:
         return "no interval"
     mesh = f", {point['samples_on']} mesh" if point["samples_on"] else ""
-    return f"{number(point['low'])} – {number(point['high'])} ({point['samples']} samples{mesh})"
+    samples = f"{point['samples']} of {point['samples'] + point['lost']}" if point["lost"] else point["samples"]
+    return f"{number(point['low'])} – {number(point['high'])} ({samples} samples{mesh})"
 
 
 def _curves(content, directory):
@@ -279,8 +284,7 @@ def _ablation(row):
 
 
 MESHES = (
-    "The same predictions on two meshes, one step of refinement apart: how much of each is its mesh. Studies that are not here were run on "
-    "one mesh only."
+    "The same predictions on two meshes: how much of each is its mesh. Studies that are not here were run on one mesh only."
 )
 
 

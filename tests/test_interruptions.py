@@ -17,6 +17,7 @@ import scenarios
 from scenarios import runner, solve
 from scenarios.result import Comparison
 from scenarios.trouble import Environment
+from scenarios.unfinished import running
 from standin import CYLINDER, DONE, STEPS, command, names, wait_for_curve
 
 
@@ -195,3 +196,12 @@ def test_what_was_never_given_to_the_solver_leaves_nothing(bench, monkeypatch):
     with pytest.raises(Environment, match="before the first step of the pullout; the result cannot be written"):
         scenarios.run(CYLINDER, out="here")
     assert not names(".")
+
+
+def test_a_number_that_another_process_has_now_is_no_owner(tmp_path):
+    """One that began after the directory was last used has only the number of its owner, as in containers, where numbers start anew."""
+    directory = tmp_path / f".here.{os.getppid()}.tmp"
+    directory.mkdir()
+    assert running(tmp_path / "here") == os.getppid()
+    os.utime(directory, (1e9, 1e9))
+    assert running(tmp_path / "here") is None

@@ -48,6 +48,11 @@ def test_blind_predictions_are_frozen(tmp_path):
     (shown / "runs" / "never").mkdir()
     publication.publish(content(1.7, "2031-01-01", "third"), out, shown, front)
     assert (shown / "runs" / "never").exists(), "what could not be made this time is not lost"
+    for _ in range(2):
+        interval = content(1.7, "2031-01-01", "third")
+        interval["points"][0]["low"] = 0.9
+        publication.publish(interval, out, shown, front)
+        assert len(frozen()) == 5 and frozen()[-1].split(",")[3] == "0.9", "samples that were run later are a revision"
     about = out / "runs" / "third" / "provenance.json"
     committed = about.read_text()
     about.write_text(committed.replace('"version"', '"modified": true, "version"'))
@@ -59,7 +64,7 @@ def test_blind_predictions_are_frozen(tmp_path):
     assert text.startswith("before") and text.endswith("after") and text.count("1 of 1 points predicted") == 1 and "2031-01-01" in text
     rows = list(csv.DictReader(frozen()))
     assert [(float(row["predicted"]), row["low"], row["date"]) for row in rows] == [
-        (1.5, "1", "2029-12-31"), (1.6, "1", "2030-05-30"), (1.7, "1", "2030-12-30")] and rows[0]["commit"] == "x" * 10, "those of the run"
+        (1.5, "1", "2029-12-31"), (1.6, "1", "2030-05-30"), (1.7, "1", "2030-12-30"), (1.7, "0.9", "2030-12-30")] and rows[0]["commit"] == "x" * 10, "those of the run"
     page = (shown / "README.md").read_text()
     assert "](frozen/first/result.json) | superseded on 2030-05-30 |" in page and "](frozen/third/result.json) | stands |" in page
     assert "CHANGELOG.md" in page and "Every revision is kept" in page
@@ -68,7 +73,7 @@ def test_blind_predictions_are_frozen(tmp_path):
     old = (shown / "frozen" / "third" / "result.json").read_text()
     for _ in range(2):
         publication.publish(content(1.8, "2031-06-01", "third"), out, shown, front)
-        assert len(frozen()) == 5 and frozen()[-1].endswith("third-" + "y" * 10), "a correction of the code is a revision"
+        assert len(frozen()) == 6 and frozen()[-1].endswith("third-" + "y" * 10), "a correction of the code is a revision"
         assert old == (shown / "frozen" / "third" / "result.json").read_text() != (shown / "frozen" / ("third-" + "y" * 10) / "result.json").read_text()
 
 

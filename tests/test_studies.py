@@ -149,6 +149,8 @@ REFUSED = {
     "foam_of_a_cadaver": (("kind: synthetic", "kind: cadaveric"), 3, "arm `index` is of foam, which is `synthetic`", ""),
     "correlation_of_nothing": ((LAST, "{correlation: [index, thick, index], outcome: peak_force_N, value: 0.9}"),
                                14, "missing; a correlation is `between:", ""),
+    "difference_of_none": ((LAST, "{difference: [thick, index], outcome: stiffness_N_per_mm, value: 0 N/mm}"), 14, "no share of 0 can be missed", "`arm ~ other`"),
+    "ratio_of_single_specimens": (("value: 1.25", "value: 1.35"), 13, "the means of these arms have a ratio of 1.25, not 1.35", "`paired: true`"),
     "open_protocol": (("model.friction: {uniform: [0.1, 0.2]", "protocol: {uniform: [0.1, 0.2]"), 19, "at 0.1, in arm `index`", ""),
     "arm_correlated_twice": ((LAST, "{correlation: [index, thick, index], between: [screw.diameter, peak_force_N], value: 0.9}"),
                              14, "an arm is there twice", ""),
@@ -370,6 +372,7 @@ def test_table_of_specimens(tmp_path):
     ("b,thick", "a,index", "specimen `a` is in arm `index` 2 times"),
     ("0.19", "9", "table.csv:2: specimen.density: '9 g/cm^3' is out of range"),
     ("0.19,380", "0,19,380,4", "table.csv:2: 7 cells under 5 headings; a decimal comma?"),
+    ("0.19,380,", "0.19,3,80,", "table.csv:2: 6 cells under 5 headings; a decimal comma?"),
     ("b,thick,,520,", "b", "table.csv:3: arm: there is no value"),
     ("380,a", "nan,a", "table.csv:2: peak_force_N: `nan` is no measured value; allowed is above 0 (empty: not measured)"),
     ("380,a", "0,a", "table.csv:2: peak_force_N: `0` is no measured value"),
@@ -413,7 +416,7 @@ def test_a_specimen_may_be_in_several_arms(tmp_path):
     study, folder = study_loader.load(with_table(tmp_path, TABLE.replace("b,thick", "a,thick")))
     rows = specimen_table.read(study, folder)
     assert [(row.name, row.arm) for row in rows] == [("a", "index"), ("a", "thick")]
-    plans = validation._plans(study, folder, tmp_path / "runs", None, 0, {}, True)
+    plans = validation._plans(study, folder, "", tmp_path / "runs", None, 0, {}, True)
     points = comparing.points(study, comparing.Outcomes(plans), rows)
     assert [point.what for point in points[-2:]] == ["a, index: peak_force_N", "a, thick: peak_force_N"]
     runs = validation._described(study, folder, {"": plans})["runs"]

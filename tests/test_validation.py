@@ -15,7 +15,7 @@ from materials import bone, library
 from materials.ablation import ABLATIONS, edited
 from scenarios import case_runs, cli, comparing, findings, open_inputs, publication, solve, study_loader, validation, validation_report
 from scenarios.agreement import agreement, correlation, distinct, standardised
-from scenarios.study import Case, arm_text
+from scenarios.study import Case, arm_text, brief
 from scenarios.trouble import BadInput
 from test_studies import BONE, GOOD, write
 
@@ -190,6 +190,60 @@ def test_an_interval_is_of_samples_of_the_same_test(tmp_path):
     assert (index.low, index.samples, thick.low, thick.samples) == (390, 1, 450, 2)
 
 
+def test_an_interval_is_of_one_mesh(tmp_path):
+    """The samples' own, with the nominal prediction there; where arms have no samples of their own they are run there as well."""
+    text = BONE.replace("index: {}", "index: {specimen.bmd: 70 mg/cm^3, resolution: standard}").replace("thick: {", "thick: {resolution: standard, ")
+    text = text.replace('  model.friction: {uniform: [0.1, 0.2], why: "library"}\n', "") + "samples_on: coarse\n"
+    study, where = study_loader.load(write(tmp_path, text=text))
+    assert study.samples_on == "coarse" and [len(open_inputs.cases(study, where, arm, 2)) for arm in study.arms] == [2, 2]
+    assert {case_runs.planned(case, tmp_path, None).scenario.resolution for arm in study.arms for case in open_inputs.cases(study, where, arm, 2)} == {"coarse"}
+    assert len({case.text for case in open_inputs.cases(study, where, "index", 2)}) == 1, "one run"
+
+    (tmp_path / "own").mkdir(), (tmp_path / "base").mkdir()
+    study, outcomes = results(tmp_path / "own", {"index": 300.0, "thick": 400.0}, [{"index": 410.0, "thick": 560.0}, {"index": 420.0, "thick": 540.0}], text=text)
+    base = results(tmp_path / "base", {"index": 400.0, "thick": 520.0}, text=text)[1]
+    index, _, ratio, _ = comparing.points(study, outcomes, base=base)
+    assert (index.predicted, index.low, index.high, index.samples, index.samples_on) == (300, 400, 420, 2, "coarse")
+    assert (ratio.low, ratio.high) == pytest.approx((540 / 420, 560 / 410)), "1.3, nominal there, lies between; 1.33 is of another mesh"
+    unsure = comparing.points(study, outcomes, base=results(tmp_path, {}, text=text)[1])[0]
+    assert (unsure.low, unsure.high) == (410, 420), "not with the nominal prediction of another mesh"
+
+
+def test_samples_that_came_to_nothing_are_told(tmp_path):
+    study, outcomes = results(tmp_path, {"index": 400.0, "thick": 500.0}, [{"index": 390.0, "thick": 480.0}, {"index": 395.0, "thick": 490.0}])
+    pull = outcomes.results["index", None, 1].summary["steps"][-1]
+    pull["force_dropped"] = False
+    index, thick, *_ = comparing.points(study, outcomes)
+    assert (index.samples, index.lost, thick.lost) == (1, 1, 0) and "(1 of 2 samples)" in validation_report.interval(index.row())
+    outcomes.results["index", None, None].summary["steps"][-1]["force_dropped"] = False
+    index = comparing.points(study, outcomes)[0]
+    assert index.predicted is None and "still rising" in index.why and index.low is None
+
+
+def test_agreement_is_of_the_tests_that_were_carried_out():
+    def point(why):
+        return comparing.Point("s", "validation", "cadaveric", "ratio", "w", measured=1.0, predicted=1.5, why=why)
+
+    row, = findings.groups([point(""), point("loosened after 2 of 5 cycles")])
+    assert (row["points"], row["n"]) == (2, 1)
+
+
+@pytest.mark.parametrize(("predicted", "verdict"), [(0.82, "missed"), (1 / 0.82, "missed"), (0.84, "goal"), (1 / 0.84, "goal")])
+def test_no_difference_is_judged_the_same_either_way(tmp_path, predicted, verdict):
+    changes = [("mean: 500 N", "mean: 431 N"), ("  - {ratio: [thick, index], outcome: peak_force_N, value: 1.25}\n", ""), ("thick > index", "thick ~ index"),
+               ("mean: 0.4 kN, sd: 20 N, n: 6", "mean: 431 N")]
+    study, outcomes = results(tmp_path, {"index": 400.0, "thick": 400.0 * predicted}, study=changes)
+    assert comparing.points(study, outcomes)[-1].verdict == verdict
+
+
+@pytest.mark.parametrize(("thick", "verdict"), [(409.0, "accepted"), (391.0, "accepted"), (411.0, "missed")])
+def test_a_difference_of_none_is_judged_by_its_spread(tmp_path, thick, verdict):
+    changes = [("mean: 500 N", "mean: 400 N"), ("ratio: [thick, index], outcome: peak_force_N, value: 1.25", "difference: [thick, index], outcome: peak_force_N, value: 0 N, sd: 10 N"),
+               ("  - {direction: thick > index, outcome: peak_force_N}\n", "")]
+    study, outcomes = results(tmp_path, {"index": 400.0, "thick": thick}, study=changes)
+    assert comparing.points(study, outcomes)[-1].verdict == verdict
+
+
 def test_what_was_not_run_says_so(tmp_path):
     study, outcomes = results(tmp_path, {"index": 400.0})
     _, thick, ratio, _ = comparing.points(study, outcomes)
@@ -350,6 +404,21 @@ def test_samples_are_brief_where_only_loosening_and_pullout_strength_count(tmp_p
     assert set(asked) == {(False, False), (True, False)}
 
 
+def test_a_brief_run_serves_where_it_tells_enough(tmp_path):
+    study, where = study_loader.load(solve.ROOT / "benchmarks" / "cadaveric" / "studies" / "weiser2021.yaml")
+    plan = case_runs.planned(Case(study.name, "rescue", arm_text(study, where, "rescue")), tmp_path, None, brief=True)
+    scenarios = {"rescue": plan.scenario, "primary": case_runs.planned(Case(study.name, "primary", arm_text(study, where, "primary")), tmp_path, None).scenario}
+    assert brief(study, scenarios), "the angle is that of the first cycling, which is gone on with after loosening"
+    for outcome in ("cycle[2].angle_deg", "angle_deg", "cycle[1].static_capacity_N"):
+        changed = study.measured[0].model_copy(update={"outcome": outcome, "arm": "rescue"})
+        assert not brief(study.model_copy(update={"measured": [changed]}), scenarios), outcome
+
+    plan.directory.mkdir()
+    (plan.directory / "result.json").write_text(json.dumps({"status": "completed", "reason": "", "steps": []}))
+    (plan.directory / "provenance.json").write_text(json.dumps({"options": {"brief": True}}))
+    assert plan.result and replace(plan, brief=False).result is None
+
+
 def test_samples_and_wrong_models_on_a_coarser_mesh(tmp_path, monkeypatch):
     """Only where --resolution does not name a mesh for all; the right model goes there with the wrong ones."""
     text = CHEAP.replace("resolution: {thread: 1.5 mm, near: 2 mm, far: 5 mm, sectors: 6}", "resolution: standard") + "samples_on: coarse\n"
@@ -362,9 +431,9 @@ def test_samples_and_wrong_models_on_a_coarser_mesh(tmp_path, monkeypatch):
         validation.validate([file], tmp_path / "out", samples=1, **given)
         return sorted((plan.scenario.resolution, plan.case.sample is not None, any(name in ABLATIONS for name in plan.edits)) for plan in asked)
 
-    right, sample = ("standard", False, False), ("coarse", True, False)
-    assert meshes() == sorted([right, sample])
-    assert meshes(ablation=True) == sorted([right, sample, ("coarse", False, False), *[("coarse", False, True)] * len(ABLATIONS)])
+    found = [("standard", False, False), ("coarse", True, False), ("coarse", False, False)]
+    assert meshes() == sorted(found)
+    assert meshes(ablation=True) == sorted([*found, *[("coarse", False, True)] * len(ABLATIONS)])
     assert set(meshes(ablation=True, resolution="fine")) == {("fine", False, False), ("fine", True, False), ("fine", False, True)}
 
 
@@ -451,6 +520,23 @@ def test_validate_refuses_before_it_runs(tmp_path):
     (tmp_path / "mine" / "thesis.txt").write_text("")
     with pytest.raises(BadInput, match="is not a validation"):
         validation.validate([good], out=tmp_path / "mine", run=False)
+
+
+def test_a_validation_is_not_put_where_another_one_is(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(BadInput, match="is a file; name a directory"):
+        validation.validate(["pedilen"], out="file", run=False)
+    validation.validate(["pedilen"], run=False)
+    validation.validate(["pedilen"], run=False)
+    mine = write(tmp_path / "mine", text=CHEAP, name="pedilen.yaml")
+    with pytest.raises(BadInput, match=r"validation_pedilen holds the validation of .*/studies/pedilen.yaml; name another place"):
+        validation.validate([mine], run=False)
+    validation.validate([mine], out="mine/out", run=False)
+    (tmp_path / "mine" / "out" / "report.html").unlink()
+    assert CliRunner().invoke(cli.app, ["report", "mine/out"]).exit_code == 0 and (tmp_path / "mine" / "out" / "report.html").exists()
+    assert "points.csv, agreement.csv. Runs" in (tmp_path / "mine" / "out" / "report.html").read_text()
 
 
 def test_nothing_stale_stays_beside_a_report(tmp_path, monkeypatch):
