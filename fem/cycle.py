@@ -19,7 +19,7 @@ from fem.loadpath import DRIVEN, PAST_PEAK, LoadPath
 from fem.march import March
 from fem.waveform import SHORTEST, Waveform
 
-SMALLEST_STATIC = 0.02  # of the displacement: smallest step of the static curve
+SMALLEST_STATIC = 0.02  # of the displacement: smallest step of the static curve, and of a push after which nothing is done any more
 PLATEAU = 1.0, 0.01  # mm; share by which the largest force must grow on so long a way, or the static curve has shown the capacity
 UNLOADING = 4  # steps of a reference cycle
 BLOCK_GROWTH = 0.12, 0.02  # aimed-at growth of the head displacement over a block: of itself, at least (mm)
@@ -46,7 +46,8 @@ class Cycle:
         self.model, self.loading, self.clock, self.watch = model, loading, clock, watch
         self.unloaded, self.pushed = None, False
         self.followed = problem.get("followed", False)  # by a further test of the specimen as it is
-        self.shows_capacity, self.pushes_on = problem.get("static_curve", True), problem.get("pushed_on", True)
+        self.last = problem.get("last", False)  # nothing is done to the specimen afterwards
+        self.brief = problem.get("brief", False)  # nothing that neither loosening nor what comes afterwards needs
         self.march = March(model, solver, clock, model.grip)
         self.path, self.waveform = LoadPath(self.march, self._moving), Waveform(loading)
         self.fatigue = Fatigue(model, problem["laws"], (problem.get("cortex") or {}).get("fatigue"))
@@ -68,7 +69,7 @@ class Cycle:
 
     def run(self):
         """Static curve, first loading, blocks of cycles, unloading; returns 'completed' or 'partial'."""
-        if self.shows_capacity and not self.static.rows:
+        if not (self.brief or self.static.rows):
             self._static_curve()
             self.watch.checkpoint(self, 0)
         if not self.blocks.rows:
@@ -151,7 +152,8 @@ class Cycle:
     def _collapse(self):
         """The load that the screw no longer holds takes its head on to the protocol's stop, with no more fatigue: a testing machine
         under force control does not wait where the screw gives way, and what is done next is done to the bone that this leaves."""
-        if not (self.pushes_on and self.loosened and self.limit) or self.model.grip.displacement() >= self.limit:
+        wanted = self.loosened and self.limit and not (self.brief and self.last)
+        if not wanted or self.model.grip.displacement() >= self.limit:
             return
 
         def enough():
@@ -160,7 +162,8 @@ class Cycle:
 
         self.cycles = self.loosened[0]
         self.collapse.add(**self._head())
-        self.pushed = self.path.push(self.limit, enough)
+        # where nothing depends on it, it is not followed through any break: single ones take hours
+        self.pushed = self.path.push(self.limit, enough, SMALLEST_STATIC if self.last else 0.0)
         self._record(0.0, False)
         on = f"pushed on to {self.model.grip.displacement():.1f} mm, it held {self.model.grip.force():.0f} N"
         self.reason += f"; {on}" + ("" if self.pushed else ", and beyond that no equilibrium was found")

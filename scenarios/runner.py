@@ -391,8 +391,7 @@ def _prepare(path, scenario, stage, directory, how):
     posed = edited(problem(scenario, stage, found, lab_mesh), how.edits or {}) | ({"start": start} if start else {})
     after = [kind for _, kind, _ in scenario.steps()[stage.index + 1 : stage.index + 2]]
     posed["followed"] = after in (["cycle"], ["pullout"])  # then the specimen is unloaded first; else nothing keeps its stress
-    if how.brief:
-        posed |= {"static_curve": False, "pushed_on": bool(after)}
+    posed |= {"last": not after} | ({"brief": True} if how.brief else {})
     _write_json(folder / "problem.json", posed)
 
 

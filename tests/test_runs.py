@@ -256,14 +256,14 @@ def test_a_brief_run_leaves_out_what_nothing_after_needs(toggling):
 
     def posed(result):
         each = [json.loads((result.directory / name / "problem.json").read_text()) for name in ("2-cycle", "4-cycle")]
-        return [(one["static_curve"], one["pushed_on"]) for one in each]
+        return [(one["brief"], one["last"]) for one in each]
 
     result = runner.carried_out(file, scenario, text, Path("here"), runner.How(brief=True))
-    assert posed(result) == [(False, True), (False, False)]
+    assert posed(result) == [(True, False), (True, True)]
     (result.directory / "result.json").write_text(json.dumps(result.summary | {"status": "partial"}))
     shutil.rmtree(result.directory / "4-cycle")
     again = runner.resume("here")
-    assert again.status == "completed" and posed(again) == [(False, True), (False, False)]
+    assert again.status == "completed" and posed(again) == [(True, False), (True, True)]
 
 
 def test_a_first_test_that_scenarios_have_in_common_is_solved_once(toggling, tmp_path):
