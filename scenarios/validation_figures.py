@@ -96,7 +96,7 @@ def identity(points, stem):
     panels, look = _by_unit(points), _look(points)
     fig, axes = plt.subplots(1, len(panels), figsize=(4.6 * len(panels), 4.9), squeeze=False, layout="constrained")
     for ax, (unit, members) in zip(axes[0], panels.items()):
-        top = 1.15 * max(max(p["measured"] + (p["sd"] or 0), p["high"] or p["predicted"]) for _, p in members)
+        top = 1.15 * max(max(p["measured"] + (p["sd"] or 0), p["high"] or 0.0, p["predicted"]) for _, p in members)
         line = np.array([0.0, top])
         ax.fill_between(line, (1 - BAND) * line, (1 + BAND) * line, color="#e4ebf2", zorder=0)
         ax.plot(line, line, color="#444444", linewidth=1)
