@@ -37,7 +37,7 @@ INTERVALS = (
     "independent samples holds on average (n − 1)/(n + 1) of the predictions that the open inputs allow, "
     f"{100 * (SAMPLES - 1) / (SAMPLES + 1):.0f} % for n = {SAMPLES}; those of a Latin hypercube lie farther apart and hold somewhat more. Normal "
     "distributions are cut off at two standard deviations. Where the density of the specimens is reported with its SD, the interval spans "
-    "specimens, of which a mean is known better. `5 of 8`: three samples did not come to the test that was carried out."
+    "specimens, of which a mean is known better. \"5 of 8 samples\": three did not come to the test that was carried out."
 )
 AGREEMENT = (
     ("n", "compared", ".0f"),
