@@ -282,7 +282,7 @@ def test_a_table_is_a_design(base, tmp_path):
 
 @pytest.mark.parametrize("text, said", [
     (f"{BMD},screw.length [mm]\n60,5,40,5\n70,40\n", [":2: 4 cells under 2 headings; a decimal comma?"]),
-    (f"{BMD},screw.length [mm]\n60\n\n70,40,\n", [":2: screw.length [mm]: there is no value"]),
+    (f"{BMD},screw.length [mm]\n60\n\n70,40,\n", [":4: 3 cells under 2 headings", ":2: screw.length [mm]: there is no value"]),
     (f"{BMD},screw.length [mm],specimen.bmd [g/cm^3]\n60,40,0.07\n", [":1: the column `specimen.bmd` is there 2 times"]),
     (f"{BMD},screw.lenght [mm]\n60,40\nhigh,40\n7,0,40\n", [":4: 3 cells under 2 headings", f":3: {BMD}: 'high' is not", ":1: screw.lenght [mm]: "]),
 ])
