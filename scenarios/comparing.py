@@ -15,6 +15,7 @@ from scenarios.variation import number_in
 GOAL, ACCEPTED = 0.10, 0.20  # of a ratio
 ABSOLUTE = 0.30  # of a mean of cadaver specimens without a reported SD, or a difference of means
 NOISE = 1e-3  # predictions no further apart are the same: none is above the other
+LEAST_SAMPLES = 2  # of which the range is an interval: that of one sample holds nothing else, (n - 1)/(n + 1) = 0
 FOAM = 0.05  # of a mean of foam blocks, which scatter by a few per cent only
 
 
@@ -156,7 +157,7 @@ def _point(study, item, outcomes, base):
     )
     samples = [_predicted(item, outcomes, sample) for sample in outcomes.sampled(arms)]
     spread = [value for value, why in samples if value is not None and not why]  # not of another test than the one carried out
-    if spread and point.predicted is not None and not point.why:
+    if len(spread) >= LEAST_SAMPLES and point.predicted is not None and not point.why:
         point.samples, point.lost, point.samples_on = len(spread), len(samples) - len(spread), (base and study.samples_on) or ""
         nominal, why = _predicted(item, base) if base else (point.predicted, "")
         spread += [nominal] if nominal is not None and not why else []

@@ -182,12 +182,15 @@ def test_an_interval_is_of_samples_of_the_same_test(tmp_path):
     assert not open_inputs.cases(study, where, "index", 4) and len(open_inputs.cases(study, where, "thick", 4)) == 4
 
     text = BONE.replace("index: {}", "index: {protocol: [{insert: {}}, {cycle: {preset: lai, stop: {cycles: 5000}}}, {pullout: {}}]}")
-    study, outcomes = results(tmp_path, {"index": 400.0, "thick": 500.0}, [{"index": 200.0, "thick": 450.0}, {"index": 390.0, "thick": 480.0}], text=text)
-    for sample, loosened in ((None, False), (0, True), (1, False)):
+    study, outcomes = results(tmp_path, {"index": 400.0, "thick": 500.0}, [{"index": 200.0, "thick": 450.0}, {"index": 390.0, "thick": 480.0}, {"index": 395.0, "thick": 490.0}], text=text)
+    for sample, loosened in ((None, False), (0, True), (1, False), (2, False)):
         steps = outcomes.results["index", None, sample].summary["steps"]
         steps.insert(1, {"kind": "cycle", "loosened": loosened, "cycles_to_loosening": 100.0})
     index, thick, *_ = comparing.points(study, outcomes)
-    assert (index.low, index.samples, thick.low, thick.samples) == (390, 1, 450, 2)
+    assert (index.low, index.samples, thick.low, thick.samples) == (390, 2, 450, 3)
+    outcomes.results["index", None, 1].summary["steps"][1]["loosened"] = True
+    index = comparing.points(study, outcomes)[0]
+    assert (index.low, index.samples) == (None, 0), "one sample makes no interval"
 
 
 def test_an_interval_is_of_one_mesh(tmp_path):
@@ -210,11 +213,11 @@ def test_an_interval_is_of_one_mesh(tmp_path):
 
 
 def test_samples_that_came_to_nothing_are_told(tmp_path):
-    study, outcomes = results(tmp_path, {"index": 400.0, "thick": 500.0}, [{"index": 390.0, "thick": 480.0}, {"index": 395.0, "thick": 490.0}])
+    study, outcomes = results(tmp_path, {"index": 400.0, "thick": 500.0}, [{"index": 390.0, "thick": 480.0}, {"index": 395.0, "thick": 490.0}, {"index": 397.0, "thick": 495.0}])
     pull = outcomes.results["index", None, 1].summary["steps"][-1]
     pull["force_dropped"] = False
     index, thick, *_ = comparing.points(study, outcomes)
-    assert (index.samples, index.lost, thick.lost) == (1, 1, 0) and "(1 of 2 samples)" in validation_report.interval(index.row())
+    assert (index.samples, index.lost, thick.lost) == (2, 1, 0) and "(2 of 3 samples)" in validation_report.interval(index.row())
     outcomes.results["index", None, None].summary["steps"][-1]["force_dropped"] = False
     index = comparing.points(study, outcomes)[0]
     assert index.predicted is None and "still rising" in index.why and index.low is None
@@ -444,22 +447,22 @@ def test_validate_end_to_end(tmp_path, monkeypatch):
     run = CliRunner().invoke(cli.app, ["validate", str(file), "--out", str(out), "--no-run"])
     assert run.exit_code == 0 and "0 of 1 points predicted" in run.output, run.output
 
-    command = ["validate", str(file), "--out", str(out), "--samples", "1", "--ablation"]
+    command = ["validate", str(file), "--out", str(out), "--samples", "2", "--ablation"]
     run = CliRunner().invoke(cli.app, command)
     assert run.exit_code == 0, run.output
     content = json.loads((out / "validation.json").read_text())
     point, = content["points"]
-    assert point["predicted"] > 0 and point["samples"] == 1 and point["low"] <= point["predicted"] <= point["high"]
+    assert point["predicted"] > 0 and point["samples"] == 2 and point["low"] <= point["predicted"] <= point["high"]
     runs = content["studies"][0]["runs"]
-    assert [run["status"] for run in runs] == ["completed"] * 3 and point["runs"] == runs[0]["run"]
+    assert [run["status"] for run in runs] == ["completed"] * 4 and point["runs"] == runs[0]["run"]
     sampled = json.loads((out / "runs" / runs[1]["run"] / "problem.json").read_text())
     friction = sampled["interfaces"]["screw_foam"]["friction"]
     assert 0.1 <= friction <= 0.2 and sampled["edits"] == {"model.friction": friction}
-    assert len(list((out / "runs").iterdir())) == 3 and {run["change"] for run in runs} == {"", "bonded threads"}
+    assert len(list((out / "runs").iterdir())) == 4 and {run["change"] for run in runs} == {"", "bonded threads"}
     bonded = next(row for row in content["ablation"] if "MAPE_percent" in row)
     assert bonded["MAPE_percent"] != pytest.approx(bonded["MAPE_own_percent"], abs=0.01), "the change reaches the solver"
 
-    assert [(out / "runs" / run["run"] / "report.html").exists() for run in runs] == [True, False, True], "a sample has no figures"
+    assert [(out / "runs" / run["run"] / "report.html").exists() for run in runs] == [True, False, False, True], "a sample has no figures"
     page = (out / "report.html").read_text()
     assert 'id="point-0"' in page and 'xlink:href="#point-0"' in page
     links = set(re.findall(r'href="(runs/[^"]+)"', page))
@@ -479,7 +482,7 @@ def test_validate_end_to_end(tmp_path, monkeypatch):
     assert links == [f"runs/{point['runs']}/result.json"] and (shown / links[0]).exists()
     assert {path.name for path in (shown / "runs").iterdir()} == {run["run"] for run in runs}
     monkeypatch.setattr(case_runs, "PUBLISHED", shown / "runs")
-    again = validation.validate([file], tmp_path / "again", samples=1, run=False)
+    again = validation.validate([file], tmp_path / "again", samples=2, run=False)
     assert again["points"] == content["points"] and again["ablation"] == content["ablation"] and again["meshes"] == content["meshes"], "the repository's results are enough"
     assert again["commits"] == content["commits"]
 
