@@ -12,7 +12,7 @@ import json
 from pathlib import Path
 import shutil
 
-from scenarios import loader, runner
+from scenarios import files, loader, runner
 from scenarios.assemble import law_numbers
 from scenarios import solve as solver
 from scenarios.document import document_of
@@ -110,10 +110,7 @@ def drop_published(plan):
 
 def about(directory):
     """provenance.json of the run in `directory`, {} where there is none."""
-    try:
-        return json.loads((directory / "provenance.json").read_text())
-    except (OSError, ValueError):
-        return {}
+    return files.read_json(directory / "provenance.json")
 
 
 def copy_files(source, target):

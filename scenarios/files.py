@@ -1,4 +1,6 @@
-"""Files that are written whole: a reader finds the old one or the new one, whatever happens meanwhile."""
+"""Files that are written whole: a reader finds the old one or the new one, whatever happens meanwhile. And JSON, as far as it is there."""
+
+import json
 
 
 def replace(file, text):
@@ -10,3 +12,11 @@ def replace(file, text):
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def read_json(file):
+    """Content of the Path `file`, {} where it is missing or no JSON."""
+    try:
+        return json.loads(file.read_text())
+    except (OSError, ValueError):
+        return {}

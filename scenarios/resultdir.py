@@ -2,13 +2,13 @@
 
 import csv
 from functools import cached_property
-import json
 from pathlib import Path
 
 import numpy as np
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from scenarios import files
 from scenarios.result import NUMBERS, Comparison, Result
 
 CHANGES = {"halo": "halo", "augment": "cement", "revise": "revision"}
@@ -53,7 +53,7 @@ class Run(Result):
 
     @cached_property
     def provenance(self):
-        return _json(self.directory / "provenance.json")
+        return files.read_json(self.directory / "provenance.json")
 
     @cached_property
     def resolved(self):
@@ -113,11 +113,11 @@ class Step:
 
     @cached_property
     def halo(self):
-        return _json(self.directory / "halo.json")
+        return files.read_json(self.directory / "halo.json")
 
     @cached_property
     def problem(self):
-        return _json(self.directory / "problem.json")
+        return files.read_json(self.directory / "problem.json")
 
     @property
     def peak(self):
@@ -136,13 +136,6 @@ def table(path):
             rows = list(csv.DictReader(file))
         return {name: np.array([float(row[name]) for row in rows]) for name in rows[0]} if rows else {}
     except (OSError, KeyError, TypeError, ValueError):
-        return {}
-
-
-def _json(path):
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError):
         return {}
 
 

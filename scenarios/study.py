@@ -361,7 +361,7 @@ def sampled_text(study, folder, arm):
     return arm_text(study, folder, arm, {"resolution": study.samples_on} if study.samples_on else None)
 
 
-def brief(study, scenarios):
+def may_be_brief(study, scenarios):
     """Whether samples of a study may be run brief (`runner.How`): what it compares is loosening, pullout strength, or of a cycling after
     which something is done to the specimen. scenarios: {arm: Scenario}."""
     for arm, outcome in (side for item in study.measured for side in item.sides):

@@ -21,7 +21,7 @@ from scenarios import solve as solver
 from scenarios.findings import FINER, SAMPLES_MESH
 from scenarios.provenance import git_state, version
 from scenarios.shared import Shared
-from scenarios.study import Case, arm_text, brief as study_brief, sampled_text
+from scenarios.study import Case, arm_text, may_be_brief, sampled_text
 from scenarios.study_loader import SHIPPED
 from scenarios.trouble import BadInput, Environment
 from scenarios.variation import varied
@@ -106,7 +106,7 @@ def validate(files=(), out=None, ranks=None, resolution=None, samples=None, run=
     content["agreement"] = findings.groups(points)
     content["ranking"] = [ranking for (_, name), (_, ranking) in found.items() if not name and ranking]
     content["ablation"] = findings.ablations(found)
-    content["meshes"] = findings.meshes(found, {plan.directory.name: _mesh(plan).removesuffix(" mesh") for plan in every})
+    content["meshes"] = findings.meshes(found, {plan.directory.name: _mesh(plan) for plan in every})
     content["commits"] = _commits(every)
     content["seconds_simulated"] = _seconds(every)
     content["seconds_here"] = round(time.monotonic() - begun, 1)
@@ -170,7 +170,7 @@ def _sampled(plan, samples):
 
 def _mesh(plan):
     """Name of a planned run's mesh."""
-    return f"{plan.scenario.resolution} mesh" if isinstance(plan.scenario.resolution, str) else "mesh of given lengths"
+    return plan.scenario.resolution if isinstance(plan.scenario.resolution, str) else "given lengths"
 
 
 def _plans(study, folder, variant, runs, resolution, samples, edits, shown):
@@ -183,7 +183,7 @@ def _plans(study, folder, variant, runs, resolution, samples, edits, shown):
         return _arms(study, folder, runs, resolution, sampled_text, edits)
     found = _arms(study, folder, runs, resolution)
     nominals = dict(zip(study.arms, found))
-    brief = study_brief(study, {arm: plan.scenario for arm, plan in nominals.items()})
+    brief = may_be_brief(study, {arm: plan.scenario for arm, plan in nominals.items()})
     for arm, nominal in nominals.items():
         count = (SAMPLES if samples is None else samples) if shown or _sampled(nominal, samples) else 0
         found += [case_runs.planned(case, runs, resolution, brief=brief) for case in open_inputs.cases(study, folder, arm, count)]
@@ -205,8 +205,9 @@ def _carry_out(plans, ranks, shared):
     missing = {}
     for plan in plans:
         case_runs.drop_published(plan)
-        if plan.result is None:
-            missing.setdefault(plan.directory, plan)
+        # the same run may be asked for brief, as a sample in which nothing of an arm is open, and in full: it is made in full
+        if plan.result is None and missing.setdefault(plan.directory, plan).brief and not plan.brief:
+            missing[plan.directory] = plan
 
     def cost(plan):
         kinds = [kind for _, kind, _ in plan.scenario.steps()]
@@ -222,7 +223,7 @@ def _carry_out(plans, ranks, shared):
                 f", specimen {case.specimen}" if case.specimen else "",
                 f", sample {case.sample + 1}" if case.sample is not None else "",
                 "".join(f", {ABLATIONS[name][0]}" for name in plan.edits if name in ABLATIONS),
-                f", {_mesh(plan)}",
+                f", mesh: {_mesh(plan)}",
             ]
         )
         print(f"run {number} of {len(ordered)}: {case.study}, {case.arm}{extra}", flush=True)

@@ -15,7 +15,7 @@ from materials import bone, library
 from materials.ablation import ABLATIONS, edited
 from scenarios import case_runs, cli, comparing, findings, open_inputs, publication, solve, study_loader, validation, validation_report
 from scenarios.agreement import agreement, correlation, distinct, standardised
-from scenarios.study import Case, arm_text, brief
+from scenarios.study import Case, arm_text, may_be_brief
 from scenarios.trouble import BadInput
 from test_studies import BONE, GOOD, write
 
@@ -411,10 +411,10 @@ def test_a_brief_run_serves_where_it_tells_enough(tmp_path):
     study, where = study_loader.load(solve.ROOT / "benchmarks" / "cadaveric" / "studies" / "weiser2021.yaml")
     plan = case_runs.planned(Case(study.name, "rescue", arm_text(study, where, "rescue")), tmp_path, None, brief=True)
     scenarios = {"rescue": plan.scenario, "primary": case_runs.planned(Case(study.name, "primary", arm_text(study, where, "primary")), tmp_path, None).scenario}
-    assert brief(study, scenarios), "the angle is that of the first cycling, which is gone on with after loosening"
+    assert may_be_brief(study, scenarios), "the angle is that of the first cycling, which is gone on with after loosening"
     for outcome in ("cycle[2].angle_deg", "angle_deg", "cycle[1].static_capacity_N"):
         changed = study.measured[0].model_copy(update={"outcome": outcome, "arm": "rescue"})
-        assert not brief(study.model_copy(update={"measured": [changed]}), scenarios), outcome
+        assert not may_be_brief(study.model_copy(update={"measured": [changed]}), scenarios), outcome
 
     plan.directory.mkdir()
     (plan.directory / "result.json").write_text(json.dumps({"status": "completed", "reason": "", "steps": []}))
@@ -438,6 +438,19 @@ def test_samples_and_wrong_models_on_a_coarser_mesh(tmp_path, monkeypatch):
     assert meshes() == sorted(found)
     assert meshes(ablation=True) == sorted([*found, *[("coarse", False, True)] * len(ABLATIONS)])
     assert set(meshes(ablation=True, resolution="fine")) == {("fine", False, False), ("fine", True, False), ("fine", False, True)}
+
+
+def test_what_is_asked_for_brief_and_in_full_is_made_in_full(tmp_path, monkeypatch):
+    """A sample in which nothing of its arm is open is the nominal run on the mesh of the samples."""
+    text = CHEAP.replace("resolution: {thread: 1.5 mm, near: 2 mm, far: 5 mm, sectors: 6}", "resolution: standard").replace(
+        "{index: {}}", "{index: {specimen.density: 0.25 g/cm^3}, other: {}}").replace("model.friction: {uniform: [0.1, 0.2]",
+        "specimen.density: {uniform: [0.19 g/cm^3, 0.21 g/cm^3]").replace("stiffness_N_per_mm, mean: 1000 N/mm", "peak_force_N, mean: 400 N")
+    asked = []
+    monkeypatch.setattr(case_runs, "carry_out", lambda plan, *_: (asked.append(plan), (None, "not now"))[1])
+    monkeypatch.setattr(validation, "_write", lambda *_: None)
+    validation.validate([write(tmp_path, text=text + "samples_on: coarse\n")], tmp_path / "out", samples=1)
+    made = [(plan.scenario.resolution, plan.brief) for plan in asked if plan.case.arm == "index"]
+    assert sorted(made) == [("coarse", False), ("standard", False)] and sum(plan.brief for plan in asked) == 1
 
 
 def test_validate_end_to_end(tmp_path, monkeypatch):
