@@ -68,7 +68,7 @@ def planned(case, runs, resolution, edits=None, brief=False):
 def finer(plan, runs):
     """A Planned on the next finer mesh; None where there is none, or where the scenario gives lengths."""
     following = FINER.get(plan.scenario.resolution) if isinstance(plan.scenario.resolution, str) else None
-    return following and planned(plan.case, runs, following, plan.edits)
+    return following and planned(plan.case, runs, following, plan.edits, plan.brief)
 
 
 def key(scenario, edits):

@@ -362,7 +362,7 @@ def sampled_text(study, folder, arm):
 
 
 def may_be_brief(study, scenarios):
-    """Whether samples of a study may be run brief (`runner.How`): what it compares is loosening, pullout strength, or of a cycling after
+    """Whether the arms of a study may be run brief (`runner.How`): what it compares is loosening, pullout strength, or of a cycling after
     which something is done to the specimen. scenarios: {arm: Scenario}."""
     for arm, outcome in (side for item in study.measured for side in item.sides):
         found, kinds = OUTCOME.match(outcome), [kind for _, kind, _ in scenarios[arm].steps()]

@@ -8,6 +8,7 @@ Studies that a constant was fitted to are compared in a table of their own and c
 to give is written down with its date.
 """
 
+from dataclasses import replace
 from datetime import UTC, datetime
 import json
 from pathlib import Path
@@ -182,17 +183,18 @@ def _plans(study, folder, variant, runs, resolution, samples, edits, shown):
     if edits:  # a wrong model is judged by its nominal predictions
         return _arms(study, folder, runs, resolution, sampled_text, edits)
     found = _arms(study, folder, runs, resolution)
-    nominals = dict(zip(study.arms, found))
-    brief = may_be_brief(study, {arm: plan.scenario for arm, plan in nominals.items()})
-    for arm, nominal in nominals.items():
+    for nominal in found[: len(study.arms)]:
         count = (SAMPLES if samples is None else samples) if shown or _sampled(nominal, samples) else 0
-        found += [case_runs.planned(case, runs, resolution, brief=brief) for case in open_inputs.cases(study, folder, arm, count)]
+        cases = open_inputs.cases(study, folder, nominal.case.arm, count)
+        found += [case_runs.planned(case, runs, resolution, brief=nominal.brief) for case in cases]
     return found
 
 
 def _arms(study, folder, runs, resolution, text_of=arm_text, edits=None):
-    """[case_runs.Planned] of the arms of a study, in their order, and of the rows of its table."""
+    """[case_runs.Planned] of the arms of a study, in their order, and of the rows of its table, which may compare anything."""
     found = [case_runs.planned(Case(study.name, arm, text_of(study, folder, arm)), runs, resolution, edits) for arm in study.arms]
+    brief = may_be_brief(study, {plan.case.arm: plan.scenario for plan in found})
+    found = [replace(plan, brief=brief) for plan in found]
     for row in specimen_table.read(study, folder) if study.specimens else ():
         text = varied(text_of(study, folder, row.arm), row.changes | {"name": f"{study.name}, {row.name}, {row.arm}"[:80]})
         found.append(case_runs.planned(Case(study.name, row.arm, text, specimen=row.name), runs, resolution, edits))
@@ -205,7 +207,7 @@ def _carry_out(plans, ranks, shared):
     missing = {}
     for plan in plans:
         case_runs.drop_published(plan)
-        # the same run may be asked for brief, as a sample in which nothing of an arm is open, and in full: it is made in full
+        # the same run may be asked for brief, as an arm, and in full, as a specimen like it: it is made in full
         if plan.result is None and missing.setdefault(plan.directory, plan).brief and not plan.brief:
             missing[plan.directory] = plan
 

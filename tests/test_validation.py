@@ -16,7 +16,7 @@ from materials.ablation import ABLATIONS, edited
 from scenarios import case_runs, cli, comparing, findings, open_inputs, publication, solve, study_loader, validation, validation_report
 from scenarios.study import Case, arm_text, may_be_brief
 from scenarios.trouble import BadInput
-from test_studies import write
+from test_studies import GOOD, write
 
 
 def test_a_sample_knows_what_it_set(tmp_path):
@@ -150,15 +150,22 @@ def test_samples_are_made_number_by_number(tmp_path, monkeypatch):
     assert made == [(arm, sample) for sample in (None, 0, 1) for arm in ("index", "thick")]
 
 
-def test_samples_are_brief_where_only_loosening_and_pullout_strength_count(tmp_path, monkeypatch):
+def test_arms_are_brief_where_only_loosening_and_pullout_strength_count(tmp_path, monkeypatch):
+    """With their samples, and on the finer mesh too; rows of a table, which may compare anything, are not."""
     asked = []
-    monkeypatch.setattr(case_runs, "carry_out", lambda plan, *_: (asked.append((plan.case.sample is not None, plan.brief)), (None, "not now"))[1])
+    monkeypatch.setattr(case_runs, "carry_out", lambda plan, *_: (asked.append(plan), (None, "not now"))[1])
     monkeypatch.setattr(validation, "_write", lambda *_: None)
-    validation.validate([write(tmp_path)], tmp_path / "out", samples=1)
-    assert set(asked) == {(False, False), (True, True)}
-    asked.clear()
-    validation.validate([write(tmp_path, text=CHEAP)], tmp_path / "out", samples=1)  # of a stiffness
-    assert set(asked) == {(False, False), (True, False)}
+
+    def brief(text, **given):
+        asked.clear()
+        validation.validate([write(tmp_path, text=text)], tmp_path / "out", samples=1, **given)
+        return {(plan.case.sample is not None, bool(plan.case.specimen), plan.brief) for plan in asked}
+
+    assert brief(GOOD) == {(False, False, True), (True, False, True)}
+    assert brief(CHEAP) == {(False, False, False), (True, False, False)}, "it compares a stiffness"
+    assert brief(GOOD, finer=True) == {(False, False, True), (True, False, True)}
+    (tmp_path / "table.csv").write_text("specimen,arm,specimen.density,peak_force_N\nA,index,0.21 g/cm^3,400\n")
+    assert brief(GOOD + "specimens: table.csv\n") == {(False, False, True), (True, False, True), (False, True, False)}
 
 
 def test_a_brief_run_serves_where_it_tells_enough(tmp_path):
@@ -195,16 +202,13 @@ def test_samples_and_wrong_models_on_a_coarser_mesh(tmp_path, monkeypatch):
 
 
 def test_what_is_asked_for_brief_and_in_full_is_made_in_full(tmp_path, monkeypatch):
-    """A sample in which nothing of its arm is open is the nominal run on the mesh of the samples."""
-    text = CHEAP.replace("resolution: {thread: 1.5 mm, near: 2 mm, far: 5 mm, sectors: 6}", "resolution: standard").replace(
-        "{index: {}}", "{index: {specimen.density: 0.25 g/cm^3}, other: {}}").replace("model.friction: {uniform: [0.1, 0.2]",
-        "specimen.density: {uniform: [0.19 g/cm^3, 0.21 g/cm^3]").replace("stiffness_N_per_mm, mean: 1000 N/mm", "peak_force_N, mean: 400 N")
+    """A specimen of which nothing is known but its arm is the nominal run of that arm."""
+    (tmp_path / "table.csv").write_text("specimen,arm,peak_force_N\nA,index,400\n")
     asked = []
     monkeypatch.setattr(case_runs, "carry_out", lambda plan, *_: (asked.append(plan), (None, "not now"))[1])
     monkeypatch.setattr(validation, "_write", lambda *_: None)
-    validation.validate([write(tmp_path, text=text + "samples_on: coarse\n")], tmp_path / "out", samples=1)
-    made = [(plan.scenario.resolution, plan.brief) for plan in asked if plan.case.arm == "index"]
-    assert sorted(made) == [("coarse", False), ("standard", False)] and sum(plan.brief for plan in asked) == 1
+    validation.validate([write(tmp_path, text=GOOD + "specimens: table.csv\n")], tmp_path / "out", samples=0)
+    assert sorted((plan.case.arm, plan.brief) for plan in asked) == [("index", False), ("thick", True)]
 
 
 def test_validate_end_to_end(tmp_path, monkeypatch):
