@@ -29,9 +29,7 @@ from fem.loadpath import Drive, LoadPath  # noqa: E402
 from fem.model import Model  # noqa: E402
 from fem.output import Clock, Watch, read_mesh  # noqa: E402
 from fem.waveform import Waveform  # noqa: E402
-from meshes.labmesh import REGIONS  # noqa: E402
 from meshes.specimen import Cylinder  # noqa: E402
-from meshes.split import adjacency, facet_vertices  # noqa: E402
 from scenarios import failure  # noqa: E402
 import synthetic  # noqa: E402
 

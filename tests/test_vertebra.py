@@ -106,7 +106,7 @@ def test_resin_holds_the_body_and_cortex_covers_the_rest(l3):
 
 @pytest.mark.parametrize(("name", "lateral", "medial"), [("L3", 0.7, 0.8), ("L4", 1.1, 1.3), ("T8", 0.7, 0.8)])
 def test_the_wall_of_the_pedicle_is_thickest_above_and_below(name, lateral, medial):
-    from meshes.vertebra import VertebraShape, entry_radius
+    from meshes.vertebra import VertebraShape
 
     shape = VertebraShape(Vertebra(name))
     centre, along = shape.centre(1.0), shape.axis(1.0)
