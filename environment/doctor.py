@@ -15,7 +15,7 @@ import sys
 
 MODULES = (
     "dolfinx basix ufl ffcx petsc4py mpi4py gmsh numba numpy scipy pydantic ruamel.yaml pint typer rich jinja2 pandas "
-    "matplotlib pyvista vtkmodules meshio skimage snakemake snakemake_executor_plugin_slurm SALib sklearn pyarrow pytest"
+    "matplotlib pyvista vtkmodules meshio skimage psutil snakemake snakemake_executor_plugin_slurm SALib sklearn pyarrow pytest"
 ).split()
 
 

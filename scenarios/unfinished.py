@@ -1,8 +1,10 @@
 """What a run that was killed or broke off has left: the directory it worked in, and what its tables still say."""
 
 import csv
+from math import inf
 import os
-from pathlib import Path
+
+import psutil
 
 from scenarios.result import Result
 from scenarios.trouble import BadInput
@@ -23,7 +25,7 @@ def unfinished(final):
 def running(final):
     """Number of the process that works on the result `final` at this moment, or None."""
     processes = ((int(directory.name.split(".")[-2]), directory.stat().st_mtime) for directory in reversed(working(final)))
-    return next((process for process, used in processes if _alive(process) and _began(process) <= used + 1.0), None)
+    return next((process for process, used in processes if process != os.getpid() and _began(process) <= used + 1.0), None)
 
 
 def working(final):
@@ -31,25 +33,15 @@ def working(final):
     return sorted(final.parent.glob(f".{final.name}.*.tmp"), key=lambda d: d.stat().st_mtime)
 
 
-def _alive(process):
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return process != os.getpid()
-
-
 def _began(process):
-    """When a process began, s since 1970: one that began after a directory was last used has only the number of its owner. 0 where
-    the system does not tell."""
+    """When a process began, s since 1970: one that began after a directory was last used has only the number of its owner. Never, where
+    there is no such process."""
     try:
-        ticks = int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[19])
-        boot = next(int(line.split()[1]) for line in Path("/proc/stat").read_text().splitlines() if line.startswith("btime"))
-    except (OSError, StopIteration):
+        return psutil.Process(process).create_time()
+    except psutil.NoSuchProcess:
+        return inf
+    except psutil.AccessDenied:
         return 0.0
-    return boot + ticks / os.sysconf("SC_CLK_TCK")
 
 
 def left(folder, stage, reason):
