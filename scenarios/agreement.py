@@ -8,50 +8,38 @@ from scipy import stats
 
 LIMITS = 1.96  # Bland and Altman: limits of agreement hold 95 % of normal differences
 SIGNIFICANT = 0.05
+LEAST = 5  # pairs of which a correlation or a spread says something
+STATISTICS = "R2", "concordance", "MAPE_percent", "RMSE", "bias", "lower_limit", "upper_limit", "Pearson_r", "Spearman_rho", "Kendall_tau"
 
 
 def agreement(measured, predicted, factors=False):
-    """Statistics of n pairs as a dict; None where n is too small for one (two for an error's spread, three for a correlation).
+    """Statistics of n pairs as a dict; None where there is none: of fewer than LEAST pairs only errors and their mean are told.
 
     R2: about the identity line, 1 - sum (p - m)^2 / sum (m - mean)^2, not the square of r; concordance: Lin 1989,
     2 cov / (var_m + var_p + (mean_m - mean_p)^2) with variances over n; MAPE in %, over what was measured to be other than 0;
-    bias: mean of p - m, lower and upper limit of agreement bias -+ 1.96 SD (n - 1); with `factors`, for ratios, the same of
-    ln p - ln m, as factors: a half and a double are as far off.
+    bias: mean of p - m, lower and upper limit of agreement bias -+ 1.96 SD (n - 1). With `factors`, for ratios: bias and limits are of
+    ln p - ln m, as factors, since a half and a double are as far off; and all but MAPE are of ratios that are turned over where less
+    than 1 was measured, since which of two arms is on top must not matter.
     """
     from sklearn.metrics import mean_absolute_percentage_error, r2_score, root_mean_squared_error
 
     m, p = np.asarray(measured, float), np.asarray(predicted, float)
-    found = dict.fromkeys(
-        (
-            "R2",
-            "concordance",
-            "MAPE_percent",
-            "RMSE",
-            "bias",
-            "lower_limit",
-            "upper_limit",
-            "Pearson_r",
-            "Spearman_rho",
-            "Kendall_tau",
-        )
-    )
-    found = {"n": len(m)} | found
+    found = {"n": len(m)} | dict.fromkeys(STATISTICS)
     if not len(m):
         return found
-    difference, some = np.log(p / m) if factors else p - m, m != 0
-    back = np.exp if factors else np.asarray
-    found |= {
-        "MAPE_percent": 100 * float(mean_absolute_percentage_error(m[some], p[some])) if some.any() else None,
-        "RMSE": float(root_mean_squared_error(m, p)),
-        "bias": float(back(difference.mean())),
-    }
-    if len(m) < 2:
+    if (some := m != 0).any():
+        found["MAPE_percent"] = 100 * float(mean_absolute_percentage_error(m[some], p[some]))
+    if factors:
+        m, p = above_one(m, p)
+    difference, back = (np.log(p / m), np.exp) if factors else (p - m, np.asarray)
+    found |= {"RMSE": float(root_mean_squared_error(m, p)), "bias": float(back(difference.mean()))}
+    if len(m) < LEAST:
         return found
     spread = LIMITS * float(difference.std(ddof=1))
     found |= {"lower_limit": float(back(difference.mean() - spread)), "upper_limit": float(back(difference.mean() + spread))}
     if np.ptp(m) > 0:
         found["R2"] = float(r2_score(m, p))
-    if len(m) < 3 or np.ptp(m) == 0 or np.ptp(p) == 0:
+    if np.ptp(m) == 0 or np.ptp(p) == 0:
         return found
     covariance = np.cov(m, p, bias=True)
     found["concordance"] = float(2 * covariance[0, 1] / (covariance[0, 0] + covariance[1, 1] + (m.mean() - p.mean()) ** 2))
@@ -60,6 +48,11 @@ def agreement(measured, predicted, factors=False):
         "Spearman_rho": float(stats.spearmanr(m, p).statistic),
         "Kendall_tau": float(stats.kendalltau(m, p).statistic),
     }
+
+
+def above_one(measured, predicted):
+    """Both ratios, turned over where less than 1 was measured."""
+    return np.where(measured < 1, 1 / measured, measured), np.where(measured < 1, 1 / predicted, predicted)
 
 
 def standardised(predicted, mean, sd):

@@ -28,7 +28,8 @@ class Point:
     low, high: least and largest prediction over `samples` of the open inputs and the nominal one on their mesh, which is samples_on, if not
     that of the prediction; lost: samples that came to no such test; runs: names of the run
     directories; uncounted: why it is compared but counted nowhere, such as `from a formula`; standardised: (predicted - measured) / sd; verdict: goal, accepted,
-    missed, or '' where nothing was measured that could be missed; outcomes: keys of the results that were compared.
+    missed, or '' where nothing was measured that could be missed; outcomes: keys of the results that were compared;
+    trend_from_mm: head displacement from which on the model gives trends (small strain is left), if the prediction is of later.
     """
 
     study: str
@@ -51,6 +52,7 @@ class Point:
     uncounted: str = ""
     verdict: str = ""
     outcomes: str = ""
+    trend_from_mm: float | None = None
 
     @property
     def deviation(self):
@@ -95,6 +97,13 @@ class Outcomes:
         value, why = outcome_of(result.summary, outcome)
         return value, why if value is None else _loosened_before(self.plans[key], result.summary, outcome)
 
+    def trend_from(self, arm, outcome, specimen=None):
+        """Head displacement (mm) at which small strain was left before an outcome, in its test or an earlier one; None if it was not."""
+        result = self.results.get((arm, specimen, None))
+        place = place_of(result.summary, outcome) if result else None
+        left = [] if place is None else [step.get("small_strain_until_mm") for step in result.summary["steps"][: place + 1]]
+        return min((at for at in left if at is not None), default=None)
+
     def sampled(self, arms):
         """Numbers of the samples of which every arm has a result."""
         numbers = {key[2] for key in self.plans if key[2] is not None and key[0] in arms}
@@ -135,6 +144,7 @@ def points(study, outcomes, specimens=(), base=None):
             point.predicted, point.why = outcomes.value(row.arm, outcome, row.name)
             plan = outcomes.plan(row.arm, row.name)
             point.runs = [plan.directory.name] if plan and outcomes.results.get((row.arm, row.name, None)) else []
+            point.trend_from_mm = outcomes.trend_from(row.arm, outcome, row.name)
             found.append(_judged(point))
     return found
 
@@ -155,6 +165,7 @@ def _point(study, item, outcomes, base):
             outcomes.plan(arm).directory.name for arm in arms if outcomes.results.get((arm, None, None)) is not None
         )
     )
+    point.trend_from_mm = min((at for side in item.sides if (at := outcomes.trend_from(*side)) is not None), default=None)
     samples = [_predicted(item, outcomes, sample) for sample in outcomes.sampled(arms)]
     spread = [value for value, why in samples if value is not None and not why]  # not of another test than the one carried out
     if len(spread) >= LEAST_SAMPLES and point.predicted is not None and not point.why:

@@ -28,6 +28,7 @@ CONTEXT = (
 
 CODE = evidence.checks("manufactured", "closed_forms", missing="no known solution; `./halofix verify` solves one")
 POINTWISE = evidence.none("damage and contact are verified at points and on patches; the manufactured solutions are elastic and plastic, without them")
+TOLERANCES = evidence.none("no run that was compared was repeated with other tolerances of Newton's method or of the jumps over cycles")
 RISK = evidence.none("not told: they belong to the decision that the model is to support")
 EMERGENT = evidence.none("no phenomenon that was neither put in nor compared as a number, such as where a halo forms, was set beside an observation")
 IN_VIVO = evidence.none("no comparison with implanted screws in vivo")
@@ -38,7 +39,7 @@ FACTORS = {
     "Code verification: software quality assurance": (evidence.quality,),
     "Code verification: numerical code verification": (CODE, POINTWISE),
     "Calculation verification: discretization error": (evidence.discretisation,),
-    "Calculation verification: numerical solver error": (evidence.solver_error,),
+    "Calculation verification: numerical solver error": (evidence.solver_error, TOLERANCES),
     "Calculation verification: use error": (evidence.use_error,),
     "Validation, computational model: model form": (evidence.model_form,),
     "Validation, computational model: model inputs": (evidence.inputs, evidence.calibration, evidence.sensitivity),

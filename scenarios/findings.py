@@ -1,7 +1,7 @@
 """What the points of all studies say together: agreement over like points, what deliberately wrong models and finer meshes change.
 
     groups(points)               agreement of means by material and unit, of ratios together
-    ablations(found)             error of each wrong model beside the model's own
+    ablations(found, balances)   error of each wrong model beside the model's own
     meshes(found, resolution)    predictions on two meshes
 
 found: {(study, variant): ([comparing.Point], ranking)}; a variant is '' (the study as it is), a name of materials.ablation.ABLATIONS, FINER or
@@ -15,6 +15,7 @@ from scenarios.result import WORDS
 RATIOS = "ratios"
 FINER, SAMPLES_MESH = "finer mesh", "mesh of the samples"
 WORSE = 1.0  # percentage points by which a wrong model must miss more to be called worse
+TELLING = 3  # points of which a difference between two models says something
 
 
 def groups(points):
@@ -44,16 +45,16 @@ def _group(point):
     return f"{who} {each}, {WORDS.get(point.outcomes, point.outcomes)} ({point.unit or 'cycles'})"
 
 
-def ablations(found):
+def ablations(found, balances):
     """[row]: error of each deliberately wrong model beside the model's own on the same mesh, over the validation points that both
-    predict."""
+    predict. balances: {run: its worst error of the energy balance}, of which the wrong model's are told."""
 
     def own(study):
         return found.get((study, SAMPLES_MESH)) or found[study, ""]
 
     rows = []
     for name in (name for name in ABLATIONS if any(variant == name for _, variant in found)):
-        pairs, right = {}, []
+        pairs, runs, right = {}, {}, []
         for (study, variant), (points, _) in found.items():
             if variant == name:
                 for right_model, wrong_model in zip(own(study)[0], points, strict=True):
@@ -64,6 +65,7 @@ def ablations(found):
                         and not wrong_model.uncounted
                     ):
                         pairs.setdefault(_group(wrong_model), []).append((abs(right_model.deviation), abs(wrong_model.deviation)))
+                        runs.setdefault(_group(wrong_model), []).extend(wrong_model.runs)
         for group, errors in pairs.items():
             with_it, without = (100 * sum(column) / len(errors) for column in zip(*errors))
             rows.append(
@@ -74,7 +76,10 @@ def ablations(found):
                     "MAPE_own_percent": with_it,
                     "MAPE_percent": without,
                     "worse_by_percent": without - with_it,
-                    "says": "worse"
+                    "energy_error_percent": 100 * max(balances.get(run, 0.0) for run in runs[group]),
+                    "says": "too few points to tell"
+                    if len(errors) < TELLING
+                    else "worse"
                     if without > with_it + WORSE
                     else "nothing here depends on it"
                     if abs(without - with_it) < 1e-6

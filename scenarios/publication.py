@@ -49,8 +49,8 @@ An outcome is a key of result.json; of one of several cycles it is written `"cyc
 
 REVISIONS = """\
 Every revision is kept: a later one comes from laws or scenarios that were corrected ([what and why](../../CHANGELOG.md)), and a row that
-stands may be from before such a correction, until its runs are made again. The row that counts is the last one that was frozen before the
-results of the experiment were known to us."""
+stands may be from before such a correction, until its runs are made again. The experiments are published, and we have not read their results: what counts of each
+prediction is its first row and the last one that was frozen before they were read."""
 
 
 def publish(content, directory, folder=CADAVERIC, front=ROOT / "README.md"):
@@ -150,6 +150,7 @@ def freeze(content, runs, folder):
     if file.exists():
         with open(file, newline="") as stream:
             rows = list(csv.DictReader(stream))
+    mesh = {run["run"]: run["mesh"] for study in content["studies"] for run in study["runs"]}
     last = {_prediction(row): (row["runs"], _bounds(row)) for row in rows}
     for point in content["points"]:
         if point["role"] != "blind" or point["predicted"] is None:
@@ -158,12 +159,12 @@ def freeze(content, runs, folder):
         if last.get(_prediction(point)) != (" ".join(kept), _bounds(point)):
             made = max((case_runs.about(run) for run in kept.values()), key=lambda about: about["finished"])
             rows.append(
-                {key: point.get(key) for key in FROZEN[:6]}
+                {key: point[key] for key in FROZEN[:6]}
                 | {
                     "date": made["finished"][:10],
                     "version": made["halofix"]["version"],
                     "commit": made["halofix"]["commit"][:10],
-                    "resolution": content["resolution"],
+                    "resolution": " and ".join(dict.fromkeys(mesh[name] for name in point["runs"].split())),
                     "runs": " ".join(kept),
                 }
             )

@@ -28,6 +28,7 @@ from scenarios.trouble import BadInput, Environment
 from scenarios.variation import varied
 
 SAMPLES = 8  # of an axisymmetric arm, which takes seconds; a solid one takes minutes, so it is sampled on request only
+SCHEMA = 5  # of validation.json
 ALL = Path("results") / "validation"  # of all shipped studies
 TABLES = "points", "agreement", "ranking", "ablation", "meshes"
 
@@ -82,7 +83,7 @@ def validate(files=(), out=None, ranks=None, resolution=None, samples=None, run=
                 case_runs.take_published(plan)
     failed = _carry_out(wanted, ranks, Shared(out / "shared", steps=True)) if run else {}
     content = {
-        "schema": 4,
+        "schema": SCHEMA,
         "halofix": {"version": version(), **git_state()},
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "resolution": resolution or "as the studies say",
@@ -106,7 +107,7 @@ def validate(files=(), out=None, ranks=None, resolution=None, samples=None, run=
     content["points"] = [point.row() for point in points]
     content["agreement"] = findings.groups(points)
     content["ranking"] = [ranking for (_, name), (_, ranking) in found.items() if not name and ranking]
-    content["ablation"] = findings.ablations(found)
+    content["ablation"] = findings.ablations(found, {plan.directory.name: _balance(plan) for plan in every})
     content["meshes"] = findings.meshes(found, {plan.directory.name: _mesh(plan) for plan in every})
     content["commits"] = _commits(every)
     content["seconds_simulated"] = _seconds(every)
@@ -268,6 +269,7 @@ def _described(study, folder, plans):
                 "change": ABLATIONS[name][0] if name in ABLATIONS else name,
                 "run": plan.directory.name,
                 "curve": curves.get((plan.case.specimen, plan.case.arm)),
+                "mesh": _mesh(plan),
                 "status": plan.result.status if plan.result else "not run",
             }
             for name, group in plans.items()
@@ -280,6 +282,12 @@ def _words(given):
     """A Distribution in words."""
     kind = next(kind for kind in ("normal", "uniform", "relative") if getattr(given, kind) is not None)
     return f"SD {given.relative:g} % of the arm's own" if kind == "relative" else f"{kind} {getattr(given, kind)}"
+
+
+def _balance(plan):
+    """The worst error of the energy balance of the steps of a run; 0 where there is none."""
+    steps = plan.result.summary["steps"] if plan.result else ()
+    return max((abs(step.get("energy_balance_error") or 0.0) for step in steps), default=0.0)
 
 
 def _commits(plans):

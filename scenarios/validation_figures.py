@@ -12,7 +12,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
-from scenarios.agreement import LIMITS
+from scenarios.agreement import LEAST, LIMITS, above_one
 from scenarios.result import WORDS
 from scenarios.style import RC, RUN_COLOURS, RUN_MARKERS, plain, run_style
 
@@ -120,7 +120,7 @@ def identity(points, stem):
 
 def bland_altman(points, stem):
     """Difference over mean of both, with bias and limits of agreement of the validation points, a panel a material and outcome; of
-    ratios the factor between both over their geometric mean."""
+    ratios, turned over where less than 1 was measured, the factor between both over their geometric mean."""
     panels, look = {}, _look(points)
     for index, p in points:
         panels.setdefault(RATIO if p["kind"] == "ratio" else (p["material"], p["kind"], p["outcomes"], p["unit"]), []).append((index, p))
@@ -137,16 +137,18 @@ def bland_altman(points, stem):
             on = back = np.asarray
             material, kind, outcome, unit = panel
             ax.set(xlabel=f"mean of both ({LABELS[unit]})", ylabel=f"predicted − measured ({LABELS[unit]})", title=f"{MATERIALS[material]}{' specimens' * (kind == 'specimen')}: {WORDS.get(outcome, outcome)}")
+        off = []
         for index, p in members:
-            m, f = on(p["measured"]), on(p["predicted"])
+            both = p["measured"], p["predicted"]
+            m, f = (on(each) for each in (above_one(*both) if panel == RATIO else both))
             _scatter(ax, back((m + f) / 2), back(f - m), index, p, look)
-        off = np.array([on(p["predicted"]) - on(p["measured"]) for _, p in members if p["role"] == "validation"])
+            off += [f - m] if p["role"] == "validation" else []
         ax.axhline(back(0.0), color="#444444", linewidth=0.8)
-        if len(off):
-            _level(ax, back(off.mean()), "bias", "-")
-        if len(off) > 1:
+        if off:
+            _level(ax, back(np.mean(off)), "bias", "-")
+        if len(off) >= LEAST:
             for sign, name in ((-1, "lower limit"), (1, "upper limit")):
-                _level(ax, back(off.mean() + sign * LIMITS * off.std(ddof=1)), name, "--")
+                _level(ax, back(np.mean(off) + sign * LIMITS * np.std(off, ddof=1)), name, "--")
         ax.margins(x=0.15, y=0.12)
     _legend(fig, look, points)
     return _save(fig, stem)

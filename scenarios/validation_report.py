@@ -8,6 +8,7 @@ from pathlib import Path
 import re
 
 from scenarios import comparing, resultdir, specimen_table, tables, validation_figures
+from scenarios.agreement import LEAST
 from scenarios.page import rendered
 from scenarios.study import SAME
 from scenarios.tables import number
@@ -17,8 +18,8 @@ from scenarios.validation import SAMPLES, TABLES
 CAPTIONS = {
     "identity": "Predicted over measured means. Band: ±20 %. Horizontal bars: standard deviation of the specimens; vertical "
     "bars: range of predictions over the open inputs. A point without a vertical bar has no interval. Open markers: calibration.",
-    "bland_altman": "Predicted minus measured over the mean of both, of ratios predicted over measured; lines: bias and limits of "
-    "agreement of the validation points.",
+    "bland_altman": "Predicted minus measured over the mean of both; of ratios, turned over where less than 1 was measured, predicted over "
+    "measured. Lines: bias and limits of agreement of the validation points.",
     "ratios": "Ratios between arms: the mark is measured with ±20 %, the point predicted, its bar the range over the open inputs.",
     "ranking": "Order of the arms of studies with means of at least two of them; lines that cross are arms in the wrong order.",
     "curves": "Curves of single specimens.",
@@ -29,13 +30,15 @@ VERDICTS = (
     f"Accepted: ratios within {100 * comparing.ACCEPTED:.0f} %, means of bone and differences within one standard deviation, or within "
     f"{100 * comparing.ABSOLUTE:.0f} % where none is given, as single specimens of bone. A direction a ~ b (no difference was found) is right "
     f"if the larger prediction is at most {100 * SAME:.0f} % above the smaller. "
+    "(trend): the model reaches the number beyond small strain, where it gives trends. "
     "Ratios are often of the same arms as the means beside them: points are not independent of each other. Bias and limits of agreement "
-    "(95 %) are differences, of ratios factors; of three or four points they say little."
+    "(95 %) are differences, of ratios factors; all but the mean error (MAPE) are of ratios turned over where less than 1 was measured, so that it does not "
+    f"matter which arm is on top. Of fewer than {LEAST} points only errors are told."
 )
 INTERVALS = (
     "An interval is the range of n samples of the open inputs and the nominal prediction, on the mesh of the samples. The range of n "
     "independent samples holds on average (n − 1)/(n + 1) of the predictions that the open inputs allow, "
-    f"{100 * (SAMPLES - 1) / (SAMPLES + 1):.0f} % for n = {SAMPLES}; those of a Latin hypercube lie farther apart and hold somewhat more. Normal "
+    f"{', '.join(f'{100 * (n - 1) / (n + 1):.0f} % for n = {n}' for n in (SAMPLES, 4, 2))}. {SAMPLES} are a Latin hypercube; fewer are the first of it, spread by chance. Normal "
     "distributions are cut off at two standard deviations. Where the density of the specimens is reported with its SD, the interval spans "
     "specimens, of which a mean is known better. \"5 of 8 samples\": three did not come to the test that was carried out."
 )
@@ -74,6 +77,7 @@ def write(directory):
         agreement=AGREEMENT,
         number=number,
         off_by=off_by,
+        verdict=verdict,
         duration=duration,
         figures={name: _svg(directory / "figures" / f"{stem}.svg") for name, stem in drawn.items()},
     )
@@ -259,7 +263,7 @@ def summary(content):
 
 ABLATION = (
     "Mean absolute error with one thing made wrong on purpose, beside the model's own, over the points that both predict. An idea "
-    "whose removal makes nothing worse does not earn its place."
+    "whose removal makes nothing worse does not earn its place. The last number is the error of the energy balance of the wrong model's runs."
 )
 
 
@@ -271,6 +275,7 @@ def _ablation(row):
             "points": row["points"],
             "own": row["right_own"],
             "with the change": row["right"],
+            "energy balance within": "",
             "says": row["says"],
         }
     return {
@@ -279,6 +284,7 @@ def _ablation(row):
         "points": row["points"],
         "own": f"{row['MAPE_own_percent']:.0f} %",
         "with the change": f"{row['MAPE_percent']:.0f} %",
+        "energy balance within": f"{row['energy_error_percent']:.1f} %",
         "says": row["says"],
     }
 
@@ -318,8 +324,13 @@ def _row(point):
         "interval": interval(point),
         "off by": off_by(point),
         "in SD": number(point["standardised"], "+.1f") if point["standardised"] is not None else "",
-        "verdict": point["verdict"],
+        "verdict": verdict(point),
     }
+
+
+def verdict(point):
+    """'goal', 'accepted', 'missed' or nothing, and whether the prediction is a trend."""
+    return f"{point['verdict']} {'(trend)' * (point['trend_from_mm'] is not None)}".strip()
 
 
 def off_by(point):

@@ -14,30 +14,40 @@ from test_studies import BONE, GOOD, write
 
 
 def test_agreement_of_a_constant_shift():
-    m = np.array([1.0, 2.0, 3.0, 4.0])
+    m = np.array([1.0, 2.0, 3.0, 4.0, 5.0])
     found = agreement(m, m + 0.5)
-    # var = 1.25 over n; covariance the same: Lin 2 * 1.25 / (1.25 + 1.25 + 0.25); R2 = 1 - 4 * 0.25 / 5
-    assert found["concordance"] == pytest.approx(2.5 / 2.75) and found["R2"] == pytest.approx(0.8)
+    # var = 2 over n; covariance the same: Lin 2 * 2 / (2 + 2 + 0.25); R2 = 1 - 5 * 0.25 / 10
+    assert found["concordance"] == pytest.approx(4 / 4.25) and found["R2"] == pytest.approx(0.875)
     assert found["RMSE"] == found["bias"] == pytest.approx(0.5) and found["Pearson_r"] == pytest.approx(1)
     assert found["lower_limit"] == pytest.approx(0.5) and found["upper_limit"] == pytest.approx(0.5)
-    assert found["MAPE_percent"] == pytest.approx(100 * 0.5 * (1 + 1 / 2 + 1 / 3 + 1 / 4) / 4)
+    assert found["MAPE_percent"] == pytest.approx(100 * 0.5 * (1 + 1 / 2 + 1 / 3 + 1 / 4 + 1 / 5) / 5)
 
 
 def test_agreement_limits_and_ranks():
-    found = agreement([10, 20, 30], [12, 18, 33])
-    off = np.array([2, -2, 3])
-    assert found["bias"] == pytest.approx(1) and found["upper_limit"] == pytest.approx(1 + 1.96 * off.std(ddof=1))
+    found = agreement([10, 20, 30, 40, 50], [12, 18, 33, 40, 50])
+    off = np.array([2, -2, 3, 0, 0])
+    assert found["bias"] == pytest.approx(0.6) and found["upper_limit"] == pytest.approx(0.6 + 1.96 * off.std(ddof=1))
     assert found["Spearman_rho"] == pytest.approx(1) and found["Kendall_tau"] == pytest.approx(1)
-    assert agreement([1, 2, 3], [3, 2, 1])["Spearman_rho"] == pytest.approx(-1)
-    ratios = agreement([1.0, 2.0, 0.5], [2.0, 1.0, 0.5], factors=True)  # a double, a half and none off
-    assert ratios["bias"] == pytest.approx(1) and ratios["upper_limit"] == pytest.approx(2**1.96) and ratios["lower_limit"] == pytest.approx(2**-1.96)
+    assert agreement([1, 2, 3, 4, 5], [5, 4, 3, 2, 1])["Spearman_rho"] == pytest.approx(-1)
+    ratios = agreement([1.0, 2.0, 1.5, 4.0, 3.0], [2.0, 1.0, 1.5, 4.0, 3.0], factors=True)  # a double, a half and three that are right
+    spread = 1.96 * np.array([np.log(2), -np.log(2), 0, 0, 0]).std(ddof=1)
+    assert ratios["bias"] == pytest.approx(1) and ratios["upper_limit"] == pytest.approx(np.exp(spread)) == pytest.approx(1 / ratios["lower_limit"])
+
+
+def test_it_does_not_matter_which_arm_of_a_ratio_is_on_top():
+    m, p = np.array([1.2, 1.5, 2.0, 2.4, 1.8]), np.array([1.1, 1.6, 1.9, 2.6, 1.7])
+    turned = np.array([1, -1, 1, -1, 1])
+    one, other = agreement(m, p, factors=True), agreement(m**turned, p**turned, factors=True)
+    assert one["MAPE_percent"] != pytest.approx(other["MAPE_percent"], rel=1e-3), "each as its study gives it"
+    assert {key: one[key] for key in one if key != "MAPE_percent"} == pytest.approx({key: other[key] for key in one if key != "MAPE_percent"})
 
 
 def test_too_few_pairs_give_no_number():
     assert agreement([], [])["MAPE_percent"] is None
-    one = agreement([2.0], [3.0])
-    assert one["MAPE_percent"] == pytest.approx(50) and one["R2"] is None and one["lower_limit"] is None
-    assert agreement([1, 2], [1, 2])["concordance"] is None
+    four = agreement([2.0, 3.0, 4.0, 5.0], [3.0, 4.5, 6.0, 7.5])
+    told = {key for key, value in four.items() if value is not None}
+    assert four["MAPE_percent"] == pytest.approx(50) and told == {"n", "MAPE_percent", "RMSE", "bias"}
+    assert agreement([1, 2, 3, 4, 5], [1, 1, 1, 1, 1])["concordance"] is None
     assert correlation([1, 1, 1], [1, 2, 3]) is None
 
 

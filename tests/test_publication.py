@@ -18,7 +18,7 @@ from test_validation import CHEAP
 def content(predicted, date="2030-01-01", run="run"):
     point = comparing.Point("blinded", "blind", "cadaveric", "ratio", "a / b", predicted=predicted, low=1.0, high=2.0, samples=4, runs=[run])
     study = {"name": "blinded", "citation": "Nobody 2031", "kind": "cadaveric", "role": "blind", "assumed": [],
-             "runs": [{"run": run, "status": "completed"}, {"run": "never", "status": "not run"}]}
+             "runs": [{"run": run, "status": "completed", "mesh": "standard"}, {"run": "never", "status": "not run", "mesh": "standard"}]}
     return {"halofix": {"version": "1", "commit": "c" * 40, "modified": False}, "date": date, "resolution": "standard", "points": [point.row()],
             "studies": [study], "agreement": [], "ranking": [], "ablation": [], "meshes": [], "commits": [], "samples": None, "seconds_simulated": 10.0, "seconds_here": 1.0}
 

@@ -80,14 +80,18 @@ def test_edits_change_one_thing_each():
 
 def test_an_ablation_that_is_not_worse_is_told():
     def point(predicted):
-        return comparing.Point("s", "validation", "synthetic", "ratio", "w", measured=1.0, predicted=predicted)
+        return comparing.Point("s", "validation", "synthetic", "ratio", "w", measured=1.0, predicted=predicted, runs=["run"])
 
-    found = {("s", ""): ([point(1.1)], None), ("s", "von_mises"): ([point(1.4)], None), ("s", "bonded_threads"): ([point(0.95)], None)}
-    rows = findings.ablations(found)
-    coarse = findings.ablations(found | {("s", findings.SAMPLES_MESH): ([point(1.2)], None)})
+    found = {("s", ""): ([point(1.1)] * 3, None), ("s", "von_mises"): ([point(1.4)] * 3, None), ("s", "bonded_threads"): ([point(0.95)] * 3, None)}
+    balances = {"run": 0.03}
+    rows = findings.ablations(found, balances)
+    coarse = findings.ablations(found | {("s", findings.SAMPLES_MESH): ([point(1.2)] * 3, None)}, balances)
+    two = findings.ablations({key: (points[:2], None) for key, (points, _) in found.items()}, balances)
+    assert {row["says"] for row in two} == {"too few points to tell"}
     assert [row["MAPE_own_percent"] for row in coarse] == pytest.approx([20, 20]), "a wrong model is judged beside the right one on its mesh"
     by_model = {row["model"]: row for row in rows if "MAPE_percent" in row}
     assert by_model["von Mises bone"]["worse_by_percent"] == pytest.approx(30) and by_model["von Mises bone"]["says"] == "worse"
+    assert by_model["von Mises bone"]["energy_error_percent"] == pytest.approx(3)
     assert "does not earn its place" in by_model["bonded threads"]["says"]
 
 

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from scenarios import cli, comparing, credibility, evidence, verification, verification_report
 from scenarios.grid_convergence import grid_convergence
 from scenarios.trouble import BadInput
+from scenarios.validation import SCHEMA
 
 # -- grid convergence --------------------------------------------------------------------------------------------------
 
@@ -162,19 +163,21 @@ def test_evidence_is_what_the_files_say(tmp_path):
         (validated / "runs" / "abc" / file).write_text(text)
     points = [comparing.Point("one", "validation", "cadaveric", "ratio", "a / b", measured=1.2, predicted=1.3, low=1.1, high=1.4, samples=4,
                               verdict="goal", outcomes="peak_force_N", runs=["abc"]),
-              comparing.Point("one", "validation", "cadaveric", "ratio", "b / c", measured=1.2, predicted=2.0, verdict="missed", outcomes="peak_force_N", runs=["abc"]),
+              comparing.Point("one", "validation", "cadaveric", "ratio", "b / c", measured=1.2, predicted=2.0, verdict="missed", outcomes="peak_force_N", runs=["abc"],
+                              trend_from_mm=0.7),
               comparing.Point("one", "validation", "cadaveric", "arm", "d", measured=9.0, predicted=9.0, uncounted="from a formula",
                               outcomes="peak_force_N"),
               comparing.Point("fit", "calibration", "cadaveric", "ratio", "c / d", measured=1.2, predicted=1.2, verdict="goal", outcomes="micromotion_um")]
-    assumed = [{"what": "specimen.bmd", "value": "70 mg/cm^3"}, {"what": "unscrewing", "value": None}]
+    assumed = [{"what": "specimen.bmd", "value": "70 mg/cm^3", "why": ""}, {"what": "unscrewing", "value": None, "why": ""},
+               {"what": "cement", "value": None, "why": ""}, {"what": "resolution", "value": "coarse", "why": ""}, {"what": "measured ratios", "value": None, "why": "as printed"}]
     runs = [{"run": "abc", "arm": "a", "change": "", "status": "completed"}, {"run": "wrong", "arm": "a", "change": "von Mises bone", "status": "completed"},
             {"run": "never", "arm": "b", "change": "", "status": "not run"}]
     sides = {what: [("a", "peak_force_N")] for what in ("a / b", "b / c")}
-    studies = [{"name": name, "role": role, "kind": "cadaveric", "assumed": assumed, "runs": runs, "sides": sides}
+    studies = [{"name": name, "role": role, "kind": "cadaveric", "assumed": assumed, "open": [{"what": "model.friction"}], "runs": runs, "sides": sides}
                for name, role in (("one", "validation"), ("fit", "calibration"))]
     (validated / "validation.json").write_text(json.dumps({
-        "schema": 4, "halofix": about, "date": "2030-01-01", "resolution": "standard", "commits": ["a" * 40, "c" * 40], "studies": studies,
-        "ablation": [{"model": model, "group": "ratios", "MAPE_percent": 9.0, "MAPE_own_percent": 5.0, "says": says}
+        "schema": SCHEMA, "halofix": about, "date": "2030-01-01", "resolution": "standard", "commits": ["a" * 40, "c" * 40], "studies": studies,
+        "ablation": [{"model": model, "group": "ratios", "MAPE_percent": 9.0, "MAPE_own_percent": 5.0, "energy_error_percent": 0.5, "says": says}
                      for model, says in (("bonded threads", "worse"), ("von Mises bone", "not worse"))],
         "meshes": [{"study": "one", "what": what, "role": "validation", "uncounted": "", "change_percent": change, "why": why} for what, change, why in
                    (("a / b", -2.0, ""), ("b / c", None, "stopped short"))],
@@ -204,10 +207,14 @@ def test_evidence_is_what_the_files_say(tmp_path):
     assert "1 of 2 runs set inputs of the laws" in of(said, "use error"), "which resolved.yaml does not hold"
     assert "bonded threads" in of(said, "model form") and "von Mises bone" in of(gaps, "model form"), "what is not worse speaks against an idea"
     assert "revision screws: cadaver studies with a judged point 1 (one)" in of(gaps, "context of use")
-    assert "1 of 2 runs stopped short" in of(gaps, "solver error") and "outside the range" in of(gaps, "use error")
+    assert "1 of 2 runs stopped short" in of(gaps, "solver error") and "outside the range" in of(gaps, "model inputs")
     assert "38 % over 2 of 2" in of(said, "output comparison") and "1 of 2 points" in of(said, "output comparison")
     assert "1 of 2 points are missed" in of(gaps, "output comparison") and "not in the measured order: a > b" in of(gaps, "output comparison")
-    assert "specimen.bmd" in of(gaps, "equivalency") and "unscrewing" in of(gaps, "test conditions")
+    assert of(gaps, "equivalency") == "one: specimens, screws and cement not given by the source and assumed: specimen.bmd, cement"
+    assert of(gaps, "test conditions") == "one: done otherwise or not given: unscrewing" and "how a source is read: one: as printed" in of(gaps, "output comparison")
+    assert "1 of 1 measured numbers lie inside their interval, where 1 would" in of(said, "model inputs"), "1.2 in 1.1 to 1.4, of 0.6 due"
+    assert "that no interval holds: model.insertion_damage, model.fatigue_life_at_yield, model.entry_cortex" in of(gaps, "model inputs")
+    assert "1 of 2 points lie beyond small strain (from 0.7 to 0.7 mm" in of(gaps, "output comparison")
     assert "2 of 2 numbers without number of specimens" in of(gaps, "test samples"), "a formula is no measurement"
     assert "1 of 2 compared predictions have an interval" in of(said, "model inputs")
     assert "fit" not in of(said, "test samples").split(), "calibration is no validation"
