@@ -104,6 +104,16 @@ def test_points_of_a_study(tmp_path):
     assert len(ratio.runs) == 2 and len(index.runs) == 1
 
 
+def test_what_comes_after_small_strain_is_a_trend(tmp_path):
+    left = {"kind": "cycle", "loosened": True, "cycles_to_loosening": 90.0, "small_strain_until_mm": 0.8}
+    study, outcomes = results(tmp_path, {"index": 384.0, "thick": 499.2}, before={"index": [left, left | {"small_strain_until_mm": 0.7}],
+                                                                                  "thick": [left | {"small_strain_until_mm": None}]})
+    index, thick, ratio, direction = comparing.points(study, outcomes)
+    assert (index.trend_from_mm, thick.trend_from_mm, ratio.trend_from_mm, direction.trend_from_mm) == (0.7, None, 0.7, 0.7)
+    assert outcomes.trend_from("index", "cycle[1].cycles_to_loosening") == 0.8, "what comes later does not count"
+    assert [validation_report.verdict(point.row()) for point in (index, thick)] == ["goal (trend)", "goal"]
+
+
 def test_measured_values_inside_an_interval_are_counted(tmp_path):
     study, outcomes = results(tmp_path, {"index": 384.0, "thick": 499.2}, [{"index": 360.0, "thick": 396.0}, {"index": 410.0, "thick": 480.0}])
     means, ratios = findings.groups(comparing.points(study, outcomes))
