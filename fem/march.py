@@ -23,6 +23,7 @@ class March:
         self.newton = self.linear = self.cutbacks = self.snaps = 0
         self.work = self.plastic = self.damaged = self.friction = self.bond = 0.0
         self.damage_step = 0.0  # largest growth of tearing damage in the last increment
+        self.unforeseen = 0.0  # share of its force that bone still bore in the last increment, though it tore in it
         self.begin()
 
     def begin(self):
@@ -92,12 +93,13 @@ class March:
         """(work - stored - dissipated) / work."""
         return (self.work - (self.stored - self.initially_stored) - self.dissipated) / self.work if self.work else 0.0
 
-    def attempt(self, size, move, fatigue=None, floor=FLOOR, smallest=0.0):
+    def attempt(self, size, move, fatigue=None, floor=FLOOR, smallest=0.0, unforeseen=np.inf):
         """Try one increment: `move()` tells the grip, `size` scales the predictor (any measure of the path).
 
         fatigue: `fem.fatigue.Jump` with the damage and ratchet strain that the increment brings, or None; floor: see `fem.newton.solve`.
         smallest: size of steps that are not halved any more: bone that tears in one of them as much as makes longer ones be repeated snaps,
         and no step is short enough for it; the increment counts, as the next do until no more tears.
+        unforeseen: share of its force that bone anywhere may bear though it tears in the increment, beyond which it is repeated in halves.
         Returns the `fem.newton.Outcome`; if it has converged everything is committed, else everything is as before.
         """
         m = self.model
@@ -126,8 +128,11 @@ class March:
                 new = m.damage.predict(m.tear_step)
             self.damage_step = self.largest(new - m.damage.tearing)
             snaps = self.damage_step > REJECT_DAMAGE_STEP
+            self.unforeseen = self.largest(m.integrity - m.damage.integrity(new, None if fatigue is None else fatigue.bone))
             if snaps and 0.5 * size >= smallest:
                 outcome.converged, outcome.reason = False, f"damage grows by {self.damage_step:.2f} in one step"
+            elif self.unforeseen > unforeseen:
+                outcome.converged, outcome.reason = False, f"damage grows by {self.unforeseen:.2f} more than was foreseen"
         if not outcome.converged:
             self.cutbacks += 1
             nodes[:], self.grip.setting, m.eps_p[:] = before, setting, eps_p

@@ -169,7 +169,7 @@ def use_error(evidence):
 
 
 def discretisation(evidence):
-    yield from checks("mesh", "step", missing="no convergence study; `./halofix verify` makes one")(evidence)
+    yield from checks("mesh", "step", "step_in_cement", missing="no convergence study; `./halofix verify` makes one")(evidence)
     for file, content in evidence.validations:
         rows = [row for row in content["meshes"] if row["role"] == "validation" and not row["uncounted"]]
         if changes := [abs(row["change_percent"]) for row in rows if not row["why"]]:

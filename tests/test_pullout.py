@@ -63,6 +63,18 @@ def test_halving_the_step_moves_the_peak_by_less_than_2_percent(native, tmp_path
     assert half["step"]["peak_force_N"] == pytest.approx(native[0]["step"]["peak_force_N"], rel=0.02)
 
 
+@pytest.mark.parametrize("bmd", [80.0, 160.0])
+def test_steps_do_not_decide_what_a_cemented_screw_holds(tmp_path, bmd):
+    """Its bone breaks within 0.15 mm: the default steps find the peak of ten times finer ones, and would not if they were as long as those of
+    a native screw may be."""
+    posed = {"halo": Halo(1.0, 6.5, 18.0), "cement": Cement(800.0), "bmd": bmd}
+    fine, usual, long = (laboratory.solve(prepare(tmp_path / name, **posed, steps=steps), before=before).peak for name, steps, before in (
+        ("fine", {"first": 0.004, "largest": 0.004}, ""), ("usual", laboratory.STEPS, ""),
+        ("long", laboratory.STEPS, "import fem.pullout; fem.pullout.UNFORESEEN = 1.0")))
+    assert usual == pytest.approx(fine, rel=0.02)
+    assert long > 1.03 * fine
+
+
 def test_bone_that_tears_at_once_however_short_the_step_snaps(tmp_path):
     """Bone so brittle that the first yielding breaks it: no step is short enough for its tearing, and the test still comes to its end."""
     file = prepare(tmp_path / "brittle") / "problem.json"

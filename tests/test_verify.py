@@ -62,16 +62,16 @@ def test_verify_collects_draws_and_judges(tmp_path, monkeypatch):
     sizes = [{"size mm": h, "peak N": 100 + 5 * h} for h in (0.25, 0.5, 1.0)]
     summary = verification.convergence(sizes, ["peak N"])
     assert summary[0]["order"] == pytest.approx(1) and summary[0]["limit"] == pytest.approx(100)
-    for name in ("manufactured", "closed_forms", "mesh", "step"):
+    for name in ("manufactured", "closed_forms", "mesh", "step", "step_in_cement"):
         def fake(full, name=name):
-            return check(name, passed=name != "step", rows=sizes, summary=summary, figure="mesh") if name in ("mesh", "step") else check(name)
+            return check(name, passed=name != "step", rows=sizes, summary=summary, figure="mesh") if name.startswith(("mesh", "step")) else check(name)
         fake.__name__ = name
         monkeypatch.setattr(verification, name, fake)
     run = CliRunner().invoke(cli.app, ["verify", "--out", str(tmp_path / "out")])
     assert run.exit_code == 3, "a check that fails is no success"
     assert "NOT as expected" in run.output
     content = verification_report.read(tmp_path / "out")
-    assert [c["passed"] for c in content["checks"]] == [True, True, True, False]
+    assert [c["passed"] for c in content["checks"]] == [True, True, True, False, True]
     page = (tmp_path / "out" / "report.html").read_text()
     assert "extrapolation" in page and (tmp_path / "out" / "figures" / "mesh.png").exists()
     assert "| NO |" in (tmp_path / "out" / "verification.md").read_text()
@@ -98,7 +98,8 @@ def test_a_mesh_that_does_not_converge_fails(monkeypatch, peak, passed, says):
 @pytest.mark.parametrize(("slope", "passed"), [(10.0, True), (60.0, False)])
 def test_a_peak_that_moves_with_the_step_fails(monkeypatch, slope, passed):
     monkeypatch.setattr(verification, "_pullouts", pulled(lambda step: 100 + slope * step))
-    assert verification.step(False)["passed"] is passed
+    for study in (verification.step, verification.step_in_cement):
+        assert study(False)["passed"] is passed
 
 
 @pytest.mark.parametrize(("l2", "passed"), [(2.95, True), (2.0, False)])
