@@ -33,6 +33,9 @@ RUNAWAY = 0.02
 CREEPING = 0.02  # of all cycles: a head that would reach the stop within so many more at its present pace has reached it
 LARGEST_DEBONDING = 0.05  # of the area of bonds, in one block
 MUCH_STRAIN, STRAINED_SHARE = 0.1, 0.05  # small strain is left where bone of 5 % of the screw's volume is strained by 10 %
+# how loosening was shown
+GAVE_WAY, CREEPS = "static capacity below the load, displacement control", "head creeps to the stop at equilibrium"
+AT_STOP = "head displacement reached at equilibrium"
 LEAST_DAMAGE = 0.01  # of the screw's volume: errors are measured against at least that much damage
 
 
@@ -182,7 +185,7 @@ class Cycle:
             self.reason = f"no equilibrium was found at {at:.2f} mm after {self.cycles:.0f} cycles: {drive.reason}"
         elif not drive.held:
             self.loosened = self.cycles, float(load)
-            self.confirmed = "static capacity below the load, displacement control"
+            self.confirmed = GAVE_WAY
             self.reason = (f"the screw holds at most {drive.highest:.0f} N under displacement control up to {at:.1f} mm, "
                            f"less than the load of {load:.0f} N")
         return drive.held
@@ -195,11 +198,11 @@ class Cycle:
             self.known = None
             self._record(0.0, held)
             return held
-        before, at = march.mark(), grip.displacement()
         with self.clock("fatigue"):
             rate, flow = self.known or self._rates()
             bonds = np.array(self.model.interface.tired_share(self.block))
             bonds = self.model.comm.allreduce(bonds)
+        before, at = march.mark(), grip.displacement()  # with the swing of the cycle, which belongs to the rates
         if bonds[0] > LARGEST_DEBONDING * bonds[1]:
             self.block *= max(LARGEST_DEBONDING * bonds[1] / bonds[0], 0.1)
         while True:
@@ -280,7 +283,7 @@ class Cycle:
         if last > stop["cycles"] or self.waveform.peak(last) > (stop.get("load_N") or np.inf):
             return False
         self.loosened = last, float(self.waveform.peak(last))
-        self.confirmed = "head creeps to the stop at equilibrium"
+        self.confirmed = CREEPS
         self.reason = (f"the head moved by {grown / cycles:.2g} mm a cycle at {self.model.grip.displacement():.1f} mm: at the most "
                        f"{last - self.cycles:.0f} cycles more bring it to {self.limit:g} mm")
         return True
@@ -289,10 +292,11 @@ class Cycle:
         """Whether the screw cannot carry the load of a few cycles from now, of the protocol's, with no more damage than the present rates
         would bring until then; it is then driven on to the stop."""
         march, fatigue = self.march, self.fatigue
-        before, omega = march.mark(), fatigue.omega
+        omega = fatigue.omega
         self.next_check = (1.0 + RUNAWAY) * self.cycles
         ahead, load = self.waveform.reach(self.cycles, RUNAWAY * self.cycles)
         rate, flow = self.known = self.known or self._rates()
+        before = march.mark()
         self._tire(fatigue.jump(rate * ahead, flow), ahead)
         if not self._driven(load) and self.loosened:
             self.cycles += ahead
@@ -378,7 +382,7 @@ class Cycle:
         stop, row = self.loading["stop"], self.blocks.rows[-1]
         if self.limit and row["head_displacement_mm"] >= self.limit:
             self.loosened = self._at(self.limit)
-            self.confirmed = "head displacement reached at equilibrium"
+            self.confirmed = AT_STOP
             self.reason = f"the head was displaced by {self.limit:g} mm"
         elif stop.get("angle_deg") and abs(row["angle_deg"]) >= stop["angle_deg"]:
             self.loosened = self._passed(np.abs(self.blocks.column("angle_deg")), stop["angle_deg"])
@@ -403,7 +407,9 @@ class Cycle:
         u = self.blocks.column("head_displacement_mm")
         if found := self._passed(u, displacement):
             return found
-        return self.loosened if self.loosened and displacement <= (self.limit or np.inf) else None
+        # a screw that has given way gets there at once; one that ends by its angle or stiffness stays where it is
+        gone = self.loosened and self.confirmed in (GAVE_WAY, CREEPS, AT_STOP)
+        return self.loosened if gone and displacement <= (self.limit or np.inf) else None
 
     def _passed(self, values, limit):
         """(cycles, load) at which `values`, one a row of blocks, first came to `limit`, interpolated over the block; None if they did not."""

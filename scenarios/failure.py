@@ -31,7 +31,7 @@ def judge(directory, step, problem):
     at, stopped = step.get("displacement_at_peak_mm"), step.get("displacement_at_end_mm")
     if not peak or end is None:
         return {"failure_type": None, "failure_evidence": "The test did not get far enough to judge a failure."}
-    use, yielded, cement = _at_peak(Path(directory), problem)
+    use, (yielded, cement) = step.get("metal_utilisation"), _at_peak(Path(directory))
     before = ""
     if first := step.get("first_maximum_N"):
         before = (f"The force fell after a first maximum of {first:.0f} N at {step['first_maximum_displacement_mm']:.2f} mm and rose again; "
@@ -64,7 +64,7 @@ def _cyclic(directory, step):
     if step.get("cycles") is None:
         return {"failure_type": None, "failure_evidence": "The test did not get far enough to judge a failure."}
     loosened = bool(step.get("loosened"))
-    _, _, cement = _at_peak(directory, {})
+    _, cement = _at_peak(directory)
     at = step.get("cycles_to_loosening") if loosened else step["cycles"]
     table = resultdir.table(directory / "cycles.csv")
     angle, axial, head = (_then(table, key, at, step) for key in ("angle_deg", "axial_displacement_mm",
@@ -128,16 +128,14 @@ def _flowed(cement):
     return f"{cement:.0f} mm³ of cement had yielded by more than 1 %: PMMA breaks before that where it is pulled or sheared, so this is an upper bound"
 
 
-def _at_peak(directory, problem):
-    """(largest von Mises stress in the screw over its yield stress; yielded bone and cement in mm^3, of cement 0 below 1); None for each without them."""
+def _at_peak(directory):
+    """Yielded bone and cement in mm^3, of cement 0 below 1; None for each without them."""
     try:
         _, fields = resultdir.fields(directory)
         with np.load(directory / "mesh.npz", allow_pickle=False) as data:
             points, cells, region = data["points"], data["cells"], data["region"]
     except (OSError, ValueError, KeyError, EOFError, BadZipFile, ReadError):  # a damaged file: the verdict then rests on the curve
-        return None, None, None
+        return None, None
     yielded = np.where(fields["plastic_strain"] > YIELDED, cell_volumes(points, cells), 0.0)
     bone, cement = (float(yielded[np.isin(region, kind)].sum()) for kind in (BONE, CEMENT))
-    strength = next((law["strength"] for law in problem.get("laws", ()) if law["name"] == "screw"), None)
-    metal = fields["von_mises"][region == REGIONS["screw"]]
-    return float(metal.max() / strength) if strength and len(metal) else None, bone, cement if cement >= 1.0 else 0.0
+    return bone, cement if cement >= 1.0 else 0.0

@@ -22,7 +22,7 @@ from mpi4py import MPI  # noqa: E402
 from benchmarks.verification import toggling  # noqa: E402
 from benchmarks.verification.linear_elements import CoarseSolver, LinearModel  # noqa: E402
 from fem.curve import Curve  # noqa: E402
-from fem.cycle import Cycle  # noqa: E402
+from fem.cycle import GAVE_WAY, Cycle  # noqa: E402
 from fem.domain import Domain  # noqa: E402
 from fem.linear import LinearSolver  # noqa: E402
 from fem.loadpath import Drive, LoadPath  # noqa: E402
@@ -156,7 +156,10 @@ def test_thresholds_are_interpolated_and_end_with_loosening():
         step.blocks.add(cycles=n, head_displacement_mm=u, angle_deg=angle, peak_load_N=100.0 + 0.1 * n)
     assert step._at(0.9) == pytest.approx((500.0, 150.0)) and step._at(2.0) is None
     assert step._passed(np.abs(step.blocks.column("angle_deg")), 2.5) == pytest.approx((750.0, 175.0))
-    step.loosened = 1020.0, 202.0
+    step.loosened, step.confirmed = (1020.0, 202.0), "stiffness lost at equilibrium"
+    assert step._at(1.4) and step._at(2.0) is None, "the head has not been there"
+    step.confirmed = GAVE_WAY
+    assert step._at(2.0) == (1020.0, 202.0)
     step.blocks.add(cycles=1020.0, head_displacement_mm=5.4, angle_deg=-9.0, peak_load_N=61.0)
     assert step._at(2.0) == step._at(5.4) == (1020.0, 202.0), "not the force that it still bore when it was pushed on"
 

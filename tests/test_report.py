@@ -192,14 +192,15 @@ def test_yielding_metal_is_breakage_and_damage_is_measured(tmp_path):
     run = Run(synthetic.run(tmp_path / "run", "soft screw"))
     step = run.solved[0].numbers
     judged = failure.judge(run.directory, step, run.problem)
-    assert judged["failure_type"] == 2 and "7 % of its yield" in judged["failure_evidence"]
+    assert judged["failure_type"] == 2 and "carried" not in judged["failure_evidence"]
     assert "first maximum" not in judged["failure_evidence"]
     step = dict(step) | {"first_maximum_N": 80.0, "first_maximum_displacement_mm": 0.2}
     judged = failure.judge(run.directory, step, run.problem)
     assert "first maximum of 80 N at 0.20 mm" in judged["failure_evidence"]
     assert "mm³" in judged["failure_evidence"]
-    soft = {"laws": [{"name": "screw", "strength": 55.0}]}
-    assert failure.judge(run.directory, step, soft)["failure_type"] == 3
+    for use, kind, said in ((0.68, 2, "the metal carried 68 % of its yield stress"), (1.05, 3, "105 % of its yield stress")):
+        judged = failure.judge(run.directory, step | {"metal_utilisation": use}, run.problem)
+        assert judged["failure_type"] == kind and said in judged["failure_evidence"], "at its surface, as after cycles"
     assert failure.judge(run.directory, {}, {})["failure_type"] is None
 
 
