@@ -112,7 +112,7 @@ def _update(ue, B, weight, modulus, poisson, strength, plastic_n, integrity, ela
 class Cortex:
     """Membrane facets of this rank and their state.
 
-    Attributes: nodes (m, 6) local node numbers; plastic (m, 3, 3) strains, strain (m, 3) accumulated; torn, fatigue (m, 3) damage;
+    Attributes: nodes (m, 6) local node numbers; points (m, 3, 3) mm, where strains are taken; plastic (m, 3, 3) strains, strain (m, 3) accumulated; torn, fatigue (m, 3) damage;
     integrity (m, 3), what both leave; swung (m, 3, 3) MPa, by how much the stress changes over a cycle (`fem.model.Model.swing`).
     """
 
@@ -126,6 +126,7 @@ class Cortex:
         vertices = domain.cells[cell[:, None], local.reshape(-1, 3)]
         self.nodes = np.concatenate([vertices, domain.cells[cell[:, None], midpoints.reshape(-1, 3)]], axis=1)
         x = domain.node_x[vertices]
+        self.points = np.einsum("qv,mvi->mqi", RULES[2][0], x)
         e1 = x[:, 1] - x[:, 0]
         e1 /= np.linalg.norm(e1, axis=1)[:, None]
         normal = np.cross(e1, x[:, 2] - x[:, 0])

@@ -26,6 +26,8 @@ def save(path, model, arrays=None, memory=None):
     d = model.domain
     parts = {f"state/{k}": v for k, v in _by_input(model).items()}
     parts |= {f"more/{name}": _placed(model, array, kind) for name, (array, kind) in (arrays or {}).items()}
+    if model.cortex:
+        parts["at/cortex"] = _placed(model, model.cortex.points, "facet")
     gathered = d.comm.gather(parts)
     if d.comm.rank != 0:
         return
@@ -49,6 +51,8 @@ def load(path, model):
     state, more = {}, {}
     for name, array in whole.items():
         group, key = name.split("/", 1)
+        if group == "at":  # for another mesh
+            continue
         kind = _kind(key) if group == "state" else memory["kinds"][key]
         own = array[rows[kind][1]]
         if kind == "node":
@@ -152,7 +156,8 @@ def carry(model, mesh, problem, state):
 
     with np.load(state, allow_pickle=False) as data:
         history = {k: data[f"state/{k}"] for k in HISTORY}
-        torn = [data[f"state/cortex_{k}"] for k in ("strain", "torn", "fatigue")] if model.cortex else None
+        torn = [data[f"state/cortex_{k}"].ravel() for k in ("strain", "torn", "fatigue")] if model.cortex else None
+        at = data["at/cortex"].reshape(-1, 3) if model.cortex else None
     damage = model.damage
     worst = 1.0 - comm.allreduce(float(damage.debris[mine].min()) if mine.any() else 1.0, op=MPI.MIN)  # of debris
     tearing = np.zeros_like(damage.tearing)
@@ -161,9 +166,8 @@ def carry(model, mesh, problem, state):
     damage.inherit(tearing)
     damage.fatigue[mine] = np.where(groove, worst, damage.fatigue[mine])
     damage.initial[mine] = np.maximum(damage.initial[mine], taken(history["initial"]))
-    if model.cortex:  # each facet of the shell is as torn as the nearest one was
-        facets = [lab["points"][lab["facets/cortex"]].mean(axis=1) for lab in (mesh, new)]
-        _, near = cKDTree(facets[0] + shift).query(facets[1][model.cortex.row])
+    if model.cortex:  # each point of the shell is as torn as the nearest one was: a facet at the rim is torn at its inner edge, which a thicker screw cuts away
+        _, near = cKDTree(at + shift).query(model.cortex.points)
         model.cortex.strain[:], model.cortex.torn, model.cortex.fatigue = (values[near] for values in torn)
         model.cortex.renew()
     model.integrity = damage.integrity()

@@ -15,9 +15,12 @@ from fem.domain import Domain  # noqa: E402
 from fem.model import Model  # noqa: E402
 from fem.output import read_mesh  # noqa: E402
 from materials.density import Density, Kind  # noqa: E402
+from materials.law import quadric  # noqa: E402
 from materials.problem import problem  # noqa: E402
+from materials.tensors import isotropic  # noqa: E402
 from meshes.labmesh import REGIONS  # noqa: E402
 from meshes.specimen import Cement, Cylinder, Halo, Resolution, Screw  # noqa: E402
+from test_patch import two_bricks  # noqa: E402
 
 CYCLE = {"kind": "cycle", "direction": [-1, 0, 0]}
 
@@ -115,3 +118,43 @@ def test_a_state_on_disk_comes_back_whole(toggled, tmp_path):
     model.restore(found)
     for name, array in toggled[0].state().items():
         assert np.array_equal(array, model.state()[name]), name
+
+
+def bricks(n, **placed):
+    """Two bricks with a cortex on the side x = 0 of the upper one; placed: rotation and origin."""
+    lab = two_bricks(n, seed=n)
+    points, faces = lab["points"], ((1, 2, 3), (0, 2, 3), (0, 1, 3), (0, 1, 2))
+    cells = [lab["cells"][k] for k in np.flatnonzero(lab["region"] == 2)]
+    facets = [cell[list(face)] for cell in cells for face in faces if np.all(points[cell[list(face)], 0] < 1e-9)]
+    lab |= {"facets/cortex": np.array(facets), "cortex_thickness": np.full(len(facets), 0.3), "rotation": np.eye(3), "origin": np.zeros(3)} | placed
+    F, f = quadric(0.9, 0.44, 0.28, 0.28)
+    bone = {"name": "trabecular", "kind": "plastic", "stiffness": isotropic(100.0, 0.3).tolist(), "strength": 1.0, "F": F.tolist(), "f": f.tolist(),
+            "onset": 0.7, "hardening_strain": 0.003, "damage_max": 0.85, "damage_rate": 8.0, "group": "bone"}
+    screw = {"name": "screw", "kind": "elastic", "stiffness": isotropic(1e4, 0.3).tolist()}
+    posed = {"laws": [screw, bone], "region_law": {"1": 0, "2": 1}, "nonlocal_length": 0.3, "insertion": None, "screw": {"radius": 1.0, "depth": 2.0},
+             "cortex": {"modulus": 1000.0, "poisson": 0.3, "strength": 4.0}, "loading": CYCLE,
+             "interfaces": {"screw_trabecular": {"friction": 0.3, "adhesion": 0.0, "cohesive": None}}}
+    return Model(Domain(MPI.COMM_WORLD, lab), posed), lab, posed
+
+
+def test_shell_is_torn_where_it_was(tmp_path):
+    """On other facets too: what is torn in a facet at its inner edge alone is not all of that facet."""
+    model, lab, posed = bricks(3)
+    z, c = model.cortex.points[..., 2], model.cortex
+    c.torn, c.fatigue, c.strain[:] = (z < 1.2).astype(float), 0.5 * (z > 1.6), 0.1 * z
+    state.save(tmp_path / "end.npz", model)
+    found, _, _ = state.load(tmp_path / "end.npz", model)
+    assert np.array_equal(found["cortex_torn"], c.torn), "and goes on where it stopped"
+    same, *_ = bricks(3)
+    state.carry(same, lab, posed, tmp_path / "end.npz")
+    assert all(np.array_equal(getattr(same.cortex, name), getattr(c, name)) for name in ("torn", "fatigue", "strain"))
+    finer, *_ = bricks(7)
+    state.carry(finer, lab, posed, tmp_path / "end.npz")
+    at, new = finer.cortex.points[..., 2], finer.cortex
+    for name, edge in (("torn", 1.2), ("fatigue", 1.6)):
+        old, now = (float((getattr(each, name) * each.weight).sum()) for each in (c, new))
+        assert now == pytest.approx(old, rel=0.15), name
+        far = np.abs(at - edge) > 0.12  # a point of the old facets lies nearer than that
+        wanted = {"torn": (at < 1.2).astype(float), "fatigue": 0.5 * (at > 1.6)}[name]
+        assert np.array_equal(getattr(new, name)[far], wanted[far]), name
+    assert np.allclose(new.strain, 0.1 * at, atol=0.012)
